@@ -1,0 +1,9 @@
+"""SQL for the kernel: column types, statements compiled once, and what differs between the dialects.
+
+Everything here is about *describing* statements; running them is the storage port's business.
+"""
+
+from .statement import Call, Compiled, Statement, Unit, by_dialect, in_list, json_value
+from .types import metadata
+
+__all__ = ["Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value", "metadata"]

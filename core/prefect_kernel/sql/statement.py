@@ -1,0 +1,198 @@
+"""Statements: SQLAlchemy Core expressions that are compiled once per dialect, and the calls that units yield."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+
+from .types import JSON, POSTGRESQL, SQLITE, KernelType, json_to_text
+
+T = TypeVar("T")
+Unit = Generator["Call", Any, T]
+"""A unit of work: yields calls, is sent their results, returns its value."""
+
+_DIALECTS: dict[str, sa.Dialect] = {
+    SQLITE: sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
+    POSTGRESQL: postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
+}
+
+
+class Compiled:
+    """One statement on one dialect: its text, and how to turn parameters and rows into what is needed."""
+
+    __slots__ = ("_decode", "_defaults", "_order", "returns_rows", "text")
+
+    def __init__(self, expression: sa.Executable, dialect: str, raw: bool) -> None:
+        compiled: Any = expression.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
+        self.text = str(compiled)
+        self._order: list[tuple[str, Callable[[Any], Any] | None]] = []
+        self._defaults: dict[str, Any] = {}
+        for name in compiled.positiontup or ():
+            bind = compiled.binds[name]
+            encode = bind.type.encoder(dialect) if isinstance(bind.type, KernelType) else None
+            self._order.append((name, encode))
+            if not bind.required:
+                self._defaults[name] = bind.effective_value
+        if isinstance(expression, sa.TextClause):
+            head = self.text.lstrip()[:6].upper()
+            self.returns_rows = head in ("SELECT", "PRAGMA", "VALUES") or " RETURNING " in self.text.upper()
+            if head == "WITH" or head.startswith("WITH"):
+                self.returns_rows = " RETURNING " in self.text.upper() or "INSERT" not in self.text.upper()
+        else:
+            self.returns_rows = bool(compiled._result_columns)
+        self._decode: list[tuple[int, Callable[[Any], Any]]] = []
+        if not raw:
+            for i, column in enumerate(compiled._result_columns):
+                decode = column.type.decoder(dialect) if isinstance(column.type, KernelType) else None
+                if decode is None and dialect == SQLITE and isinstance(column.type, sa.Boolean):
+                    decode = bool  # comparisons and EXISTS come back as 0 and 1
+                if decode is not None:
+                    self._decode.append((i, decode))
+
+    def arguments(self, params: Mapping[str, Any]) -> list[Any]:
+        """The positional arguments for the driver; KeyError when a parameter is missing."""
+        defaults = self._defaults
+        out = []
+        for name, encode in self._order:
+            value = params[name] if name in params else defaults[name]
+            out.append(value if encode is None or value is None else encode(value))
+        return out
+
+    def rows(self, rows: Iterable[Any]) -> list[Any]:
+        """The driver's rows with canonical values (unchanged for a raw statement)."""
+        decode = self._decode
+        if not decode:
+            return rows if isinstance(rows, list) else list(rows)
+        out = []
+        for row in rows:
+            cells = list(row)
+            for i, convert in decode:
+                if (value := cells[i]) is not None:
+                    cells[i] = convert(value)
+            out.append(tuple(cells))
+        return out
+
+
+class Statement:
+    """An expression with named parameters (`sa.bindparam`).
+
+    `raw=True` leaves result cells as the driver gives them, for the wire encoders. Calling a statement with its
+    parameters gives a `Call` to be yielded by a unit; `many` gives one that runs once per row of parameters.
+    """
+
+    __slots__ = ("_compiled", "_expressions", "raw")
+
+    def __init__(self, expression: sa.Executable | ByDialect, *, raw: bool = False) -> None:
+        self._expressions = expression if isinstance(expression, ByDialect) else ByDialect(expression, expression)
+        self._compiled: dict[str, Compiled] = {}
+        self.raw = raw
+
+    def compiled(self, dialect: str) -> Compiled:
+        """The compiled form; compiles on first use."""
+        try:
+            return self._compiled[dialect]
+        except KeyError:
+            expression = self._expressions.sqlite if dialect == SQLITE else self._expressions.postgresql
+            compiled = self._compiled[dialect] = Compiled(expression, dialect, self.raw)
+            return compiled
+
+    def __call__(self, /, **params: Any) -> Call:
+        return Call(self, params)
+
+    def bind(self, params: Mapping[str, Any]) -> Call:
+        """As calling, for parameters that are already in a mapping."""
+        return Call(self, params)
+
+    def many(self, rows: list[Mapping[str, Any]]) -> Call:
+        """Run once per mapping, in order; the result is the number of mappings."""
+        return Call(self, rows, many=True)
+
+
+class Call:
+    """A statement with its parameters, as yielded by a unit.
+
+    The result is a list of tuples for statements that return rows, else the number of affected rows.
+    """
+
+    __slots__ = ("many", "params", "statement")
+
+    def __init__(self, statement: Statement, params: Any, many: bool = False) -> None:
+        self.statement, self.params, self.many = statement, params, many
+
+
+class ByDialect:
+    """The same question in the words of each dialect."""
+
+    __slots__ = ("postgresql", "sqlite")
+
+    def __init__(self, sqlite: sa.Executable, postgresql: sa.Executable) -> None:
+        self.sqlite, self.postgresql = sqlite, postgresql
+
+
+def by_dialect(*, sqlite: sa.Executable | str, postgresql: sa.Executable | str) -> ByDialect:
+    """Expressions, or SQL text with `:name` parameters, for each dialect."""
+    return ByDialect(
+        sa.text(sqlite) if isinstance(sqlite, str) else sqlite,
+        sa.text(postgresql) if isinstance(postgresql, str) else postgresql,
+    )
+
+
+class _ListType(KernelType):
+    """A Python list: a JSON array on SQLite, a native array on PostgreSQL."""
+
+    def encoder(self, dialect: str) -> Callable[[Any], Any] | None:
+        return (lambda v: json_to_text(list(v))) if dialect == SQLITE else list
+
+
+class in_list(sa.sql.expression.ColumnElement[bool]):  # noqa: N801 - reads as an operator
+    """`column IN (every item of the list parameter)`; one statement shape for lists of any length.
+
+    An empty list matches nothing; with `negate=True` the test is NOT IN, and an empty list matches every
+    row whose column is not NULL.
+    """
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, column: Any, name: str, *, negate: bool = False) -> None:
+        self.column, self.negate = column, negate
+        self.list = sa.bindparam(name, type_=_ListType())
+
+
+@compiles(in_list, SQLITE)
+def _in_list_sqlite(element: in_list, compiler: Any, **kw: Any) -> str:
+    column, values = compiler.process(element.column, **kw), compiler.process(element.list, **kw)
+    return f"({column} {'NOT ' if element.negate else ''}IN (SELECT value FROM json_each({values})))"
+
+
+@compiles(in_list, POSTGRESQL)
+def _in_list_postgresql(element: in_list, compiler: Any, **kw: Any) -> str:
+    column, values = compiler.process(element.column, **kw), compiler.process(element.list, **kw)
+    return f"({column} <> ALL ({values}))" if element.negate else f"({column} = ANY ({values}))"
+
+
+class json_value(sa.sql.expression.ColumnElement[str]):  # noqa: N801 - reads as a function
+    """The member `key` of a JSON object as text (`->>`); NULL when it is absent or null."""
+
+    inherit_cache = False
+    type = sa.String()
+
+    def __init__(self, column: Any, key: str) -> None:
+        self.column, self.key = column, key
+
+
+@compiles(json_value, SQLITE)
+def _json_value_sqlite(element: json_value, compiler: Any, **kw: Any) -> str:
+    return f"json_extract({compiler.process(element.column, **kw)}, '$.\"{element.key}\"')"
+
+
+@compiles(json_value, POSTGRESQL)
+def _json_value_postgresql(element: json_value, compiler: Any, **kw: Any) -> str:
+    return f"({compiler.process(element.column, **kw)} ->> '{element.key}')"
+
+
+__all__ = ["JSON", "ByDialect", "Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value"]

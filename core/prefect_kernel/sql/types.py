@@ -1,0 +1,157 @@
+"""Column types: how canonical Python values are stored on each dialect.
+
+Canonical values: ids are `str`, timestamps aware UTC `datetime`, JSON is parsed objects, intervals are `timedelta`.
+Storage formats are those of Prefect 3.8.8 (SQLite: 36-character ids, `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, JSON text,
+intervals as a date-time relative to the Unix epoch; PostgreSQL: uuid, timestamptz, json/jsonb, interval).
+
+A type offers `encoder(dialect)` and `decoder(dialect)`; each gives a function, or None where the driver's own value is
+already right. None values never reach those functions.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+
+metadata = sa.MetaData()
+
+Converter = Callable[[Any], Any] | None
+_EPOCH = datetime(1970, 1, 1)
+
+
+def timestamp_to_text(value: datetime) -> str:
+    """An aware datetime in SQLite's stored form; naive values are taken as UTC."""
+    if value.tzinfo is not None and value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]
+
+
+def timestamp_from_text(value: str) -> datetime:
+    """SQLite's stored form as an aware UTC datetime."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def json_to_text(value: Any) -> str:
+    """JSON text as Prefect writes it on SQLite: blanks after separators, non-ASCII escaped, NaN and infinity null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError):  # NaN, or values only orjson knows (datetime, UUID)
+        return json.dumps(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)))
+
+
+def _json_to_pg(value: Any) -> str:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(value)
+
+
+def json_from_text(value: str) -> Any:
+    """Parse stored JSON; falls back to the standard parser for what orjson refuses (huge integers)."""
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return json.loads(value)
+
+
+class KernelType(sa.types.UserDefinedType[Any]):
+    """Base of the kernel's column types."""
+
+    cache_ok = True
+
+    def encoder(self, dialect: str) -> Converter:
+        """Canonical value -> what the driver takes."""
+        return None
+
+    def decoder(self, dialect: str) -> Converter:
+        """What the driver gives -> canonical value."""
+        return None
+
+
+class UUID(KernelType):
+    """An id."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "UUID"
+
+    def encoder(self, dialect: str) -> Converter:
+        return lambda v: str(v) if isinstance(v, uuid.UUID) else v
+
+
+class Timestamp(KernelType):
+    """A point in time."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "TIMESTAMP WITH TIME ZONE"
+
+    def encoder(self, dialect: str) -> Converter:
+        return timestamp_to_text if dialect == SQLITE else None
+
+    def decoder(self, dialect: str) -> Converter:
+        return timestamp_from_text if dialect == SQLITE else None
+
+
+class JSON(KernelType):
+    """A JSON document; Python None is SQL NULL. `binary` tells jsonb from json on PostgreSQL."""
+
+    def __init__(self, binary: bool = True) -> None:
+        self.binary = binary
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSONB" if self.binary else "JSON"
+
+    def encoder(self, dialect: str) -> Converter:
+        return json_to_text if dialect == SQLITE else _json_to_pg
+
+    def decoder(self, dialect: str) -> Converter:
+        return json_from_text
+
+
+class Interval(KernelType):
+    """A duration."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "INTERVAL"
+
+    def encoder(self, dialect: str) -> Converter:
+        return (lambda v: (_EPOCH + v).isoformat(" ", "microseconds")) if dialect == SQLITE else None
+
+    def decoder(self, dialect: str) -> Converter:
+        return interval_from_text if dialect == SQLITE else None
+
+
+def interval_from_text(value: Any) -> timedelta:
+    """SQLite's stored interval (or the schema's default `0`) as a timedelta."""
+    return datetime.fromisoformat(value) - _EPOCH if isinstance(value, str) and len(value) > 9 else timedelta(0)
+
+
+class Bool(KernelType):
+    """A truth value."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "BOOLEAN"
+
+    def encoder(self, dialect: str) -> Converter:
+        return int if dialect == SQLITE else bool
+
+    def decoder(self, dialect: str) -> Converter:
+        return bool if dialect == SQLITE else None
+
+
+class Enum(KernelType):
+    """One of a few labels; `name` is the type's name on PostgreSQL."""
+
+    def __init__(self, name: str, labels: Sequence[str]) -> None:
+        self.name, self.labels = name, tuple(labels)
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.name
