@@ -58,6 +58,10 @@ class StorageUnavailable(StorageError):
     """The database cannot be reached, is locked, or its write queue is full; try again later."""
 
 
+class InvalidValue(StorageError):
+    """A value cannot be stored: a NUL character, a lone surrogate, or a number out of range."""
+
+
 class Raced(StorageError):
     """A guarded write found that somebody else changed the row first; the unit is run again."""
 

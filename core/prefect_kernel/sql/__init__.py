@@ -3,7 +3,7 @@
 Everything here is about *describing* statements; running them is the storage port's business.
 """
 
-from .statement import Call, Compiled, Statement, Unit, by_dialect, in_list, json_value
+from .statement import Call, Compiled, Statement, Unit, by_dialect, in_list, json_value, point_read
 from .types import metadata
 
-__all__ = ["Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value", "metadata"]
+__all__ = ["Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value", "metadata", "point_read"]

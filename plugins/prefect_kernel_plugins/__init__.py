@@ -1,0 +1,1 @@
+"""The built-in plugins: every endpoint group, policy, driver and service of the server."""

@@ -1,0 +1,182 @@
+"""PostgreSQL storage: an asyncpg pool with prepared statements; each yield of a unit is one round trip.
+
+Reads run outside of an explicit transaction (READ COMMITTED, as in the reference); writes run in one, and are run again
+after a serialisation failure, a deadlock or `Raced`. A connection that breaks before the COMMIT is answered leaves the
+outcome open: the client gets 503 and repeats, which idempotent routes absorb.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from prefect_kernel import errors, hookimpl
+from prefect_kernel.ports.storage import StorageDriver
+from prefect_kernel.sql import Call, Unit
+from prefect_kernel.sql.types import POSTGRESQL
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 10
+
+
+class PostgresStorage:
+    """An open PostgreSQL database."""
+
+    dialect = POSTGRESQL
+
+    def __init__(self, pool: Any, url: str, *, acquire_timeout: float | None = 30) -> None:
+        self.pool, self.url, self._acquire_timeout = pool, url, acquire_timeout
+
+    async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(unit, args, kwargs, write=False)
+
+    async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(unit, args, kwargs, write=True)
+
+    async def _run(self, unit: Any, args: Any, kwargs: Any, *, write: bool) -> Any:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                connection = await self.pool.acquire(timeout=self._acquire_timeout)
+            except Exception as error:
+                raise translate(error) from error
+            try:
+                return await drive(connection, unit(*args, **kwargs), write)
+            except Exception as error:
+                translated = translate(error)
+                if not isinstance(translated, errors.Raced) or attempt == MAX_ATTEMPTS:
+                    raise translated from error
+            finally:
+                await self.pool.release(connection)
+            await asyncio.sleep(random.random() * 0.002 * 2 ** min(attempt, 6))
+        raise AssertionError("unreachable")
+
+    async def ping(self) -> None:
+        try:
+            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
+                await connection.execute("SELECT 1")
+        except Exception as error:
+            raise translate(error) from error
+
+    @property
+    def database(self) -> Any:
+        from .database import database_for  # imports `databases`, which most servers never need
+
+        return database_for(self)
+
+
+async def drive(connection: Any, unit: Unit[Any], write: bool) -> Any:
+    """Run a unit to its end on a connection, for `write` in a transaction, and give its value."""
+    result: Any = None
+    began = False
+    try:
+        while True:
+            try:
+                call: Call = unit.send(result)
+            except StopIteration as stop:
+                if began:
+                    await connection.execute("COMMIT")
+                return stop.value
+            if write and not began:
+                await connection.execute("BEGIN")
+                began = True
+            compiled = call.statement.compiled(POSTGRESQL)
+            if call.many:
+                await connection.executemany(compiled.text, [compiled.arguments(p) for p in call.params])
+                result = len(call.params)
+            elif compiled.returns_rows:
+                result = compiled.rows(await connection.fetch(compiled.text, *compiled.arguments(call.params)))
+            else:
+                status = await connection.execute(compiled.text, *compiled.arguments(call.params))
+                result = int(status.rsplit(" ", 1)[-1]) if status[-1:].isdigit() else 0
+    except BaseException:
+        if began and not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    finally:
+        unit.close()
+
+
+def translate(error: Exception) -> Exception:
+    """The kernel's error for one of the driver's."""
+    import asyncpg
+    from asyncpg import exceptions as pg
+
+    if isinstance(error, errors.KernelError):
+        return error
+    if isinstance(error, pg.SerializationError | pg.DeadlockDetectedError):
+        return errors.Raced(str(error))
+    if isinstance(error, pg.UniqueViolationError):
+        return errors.UniqueViolation(str(error))
+    if isinstance(error, pg.IntegrityConstraintViolationError):
+        return errors.IntegrityViolation(str(error))
+    if isinstance(error, pg.DataError | asyncpg.DataError | OverflowError | UnicodeEncodeError):
+        return errors.InvalidValue(str(error))
+    away = (
+        OSError,  # includes TimeoutError and ConnectionError
+        asyncio.TimeoutError,
+        pg.PostgresConnectionError,
+        pg.CannotConnectNowError,
+        pg.OperatorInterventionError,  # admin shutdown, crash recovery, query cancelled
+        pg.InsufficientResourcesError,  # too many connections, disk full
+        pg.LockNotAvailableError,
+        pg.ReadOnlySQLTransactionError,
+        asyncpg.InterfaceError,
+    )
+    if isinstance(error, away):
+        return errors.StorageUnavailable(f"{type(error).__name__}: {error}")
+    if isinstance(error, asyncpg.PostgresError):
+        return errors.StorageError(str(error))
+    return error
+
+
+async def _prepare_connection(connection: Any) -> None:
+    # Ids are text in the kernel; as text they need no conversion on either side.
+    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
+
+
+@asynccontextmanager
+async def open_postgres(url: str, settings: Any) -> AsyncIterator[PostgresStorage]:
+    """Open (and, where settings say so, create or upgrade) the database of a `postgresql…` URL."""
+    import asyncpg
+
+    from ..schema.postgres import prepare
+    from .options import connect_options
+
+    class Connection(asyncpg.Connection):  # type: ignore[misc]
+        """A connection whose session state never changes, so that returning it to the pool needs no round trip."""
+
+        def get_reset_query(self) -> str:
+            return ""
+
+    await prepare(url, settings)
+    options = connect_options(url, settings)
+    pooling = settings.server.database.sqlalchemy
+    try:
+        pool = await asyncpg.create_pool(
+            **options,
+            connection_class=Connection,
+            min_size=1,
+            max_size=pooling.pool_size + max(pooling.max_overflow, 0),
+            max_inactive_connection_lifetime=float(pooling.pool_recycle) if pooling.pool_recycle > 0 else 0.0,
+            init=_prepare_connection,
+        )
+    except Exception as error:
+        raise translate(error) from error
+    storage = PostgresStorage(pool, url, acquire_timeout=pooling.pool_timeout)
+    try:
+        yield storage
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), 10)
+        except TimeoutError:
+            pool.terminate()
+
+
+@hookimpl
+def kernel_storages() -> Iterable[StorageDriver]:
+    return [StorageDriver("postgresql", ("postgresql", "postgresql+asyncpg", "postgres"), open_postgres)]
