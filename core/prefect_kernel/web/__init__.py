@@ -1,0 +1,21 @@
+"""The web side of the kernel: declaring endpoints, reading requests, making replies."""
+
+from .group import Endpoint, Group, WebSocketEndpoint
+from .reply import Reply, dumps, json, no_content, raw, text
+from .request import Request
+from .websocket import Disconnected, WebSocket
+
+__all__ = [
+    "Disconnected",
+    "Endpoint",
+    "Group",
+    "Reply",
+    "Request",
+    "WebSocket",
+    "WebSocketEndpoint",
+    "dumps",
+    "json",
+    "no_content",
+    "raw",
+    "text",
+]

@@ -1,0 +1,133 @@
+"""Declaring endpoints: a group of routes with one prefix, read by the kernel at boot."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from .reply import Reply
+from .validation import BodyReader, QueryReader
+
+Handler = Callable[..., Awaitable[Reply]]
+WebSocketHandler = Callable[..., Awaitable[None]]
+
+
+@dataclass(eq=False, slots=True)
+class Endpoint:
+    """One HTTP operation, as declared; the same declaration serves requests and makes the OpenAPI document."""
+
+    method: str
+    path: str
+    handler: Handler
+    body: Any = None
+    query: type[BaseModel] | None = None
+    status: tuple[int, ...] = (200,)
+    embed: bool = False
+    response: Any = None
+    permission: str = "run"
+    open_: bool = False
+    group: str = ""
+    plugin: str = ""
+    read_body: BodyReader | None = None
+    read_query: QueryReader | None = None
+
+    def build(self) -> None:
+        """Make the validators; done once at boot."""
+        if self.body is not None:
+            self.read_body = BodyReader(self.body, self.embed)
+        if self.query is not None:
+            self.read_query = QueryReader(self.query)
+
+
+@dataclass(eq=False, slots=True)
+class WebSocketEndpoint:
+    """One WebSocket route."""
+
+    path: str
+    handler: WebSocketHandler
+    group: str = ""
+    plugin: str = ""
+
+
+@dataclass(eq=False)
+class Group:
+    """Routes with one prefix below the API's base path.
+
+    Paths hold parameters as `{name}` (one segment), `{name:uuid}` (an id; anything else is 404) or `{name:path}`
+    (the rest). Handlers are `async def handler(request)`, or `handler(request, body)` where a body is declared.
+    """
+
+    name: str
+    prefix: str = ""
+    root: bool = False
+    """True when the prefix is not below the API's base path."""
+    endpoints: list[Endpoint] = field(default_factory=list)
+    websockets: list[WebSocketEndpoint] = field(default_factory=list)
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: type[BaseModel] | None = None,
+        status: int | tuple[int, ...] = 200,
+        embed: bool = False,
+        response: Any = None,
+        permission: str | None = None,
+        open_: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        """Declare an operation.
+
+        `body` is the type of the request's body (any type pydantic understands); with `embed` it is a model whose
+        fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first. `response` is
+        a schema or type for the OpenAPI document. `permission` is `read`, `run`, `edit` or `admin`; by default GET
+        needs `read`, and everything else `run`. `open_` endpoints need no credentials.
+        """
+
+        def declare(handler: Handler) -> Handler:
+            self.endpoints.append(
+                Endpoint(
+                    method=method,
+                    path=self.prefix + path,
+                    handler=handler,
+                    body=body,
+                    query=query,
+                    status=(status,) if isinstance(status, int) else status,
+                    embed=embed,
+                    response=response,
+                    permission=permission or ("read" if method == "GET" else "run"),
+                    open_=open_,
+                    group=self.name,
+                )
+            )
+            return handler
+
+        return declare
+
+    def get(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        return self.route("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        return self.route("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
+        return self.route("DELETE", path, **options)
+
+    def websocket(self, path: str) -> Callable[[WebSocketHandler], WebSocketHandler]:
+        """Declare a WebSocket route: `async def handler(socket: web.WebSocket)`."""
+
+        def declare(handler: WebSocketHandler) -> WebSocketHandler:
+            self.websockets.append(WebSocketEndpoint(self.prefix + path, handler, self.name))
+            return handler
+
+        return declare

@@ -1,0 +1,45 @@
+"""Replies: status, body and headers of an answer, ready to be sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class Reply:
+    """An answer. `headers` holds everything but content-length, which is added when it is sent."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        self.status, self.body = status, body
+        self.headers = headers if headers is not None else []
+
+
+def dumps(value: Any) -> bytes:
+    """Compact UTF-8 JSON: date-times in UTC with `Z`, floats as they are, NaN as null."""
+    return orjson.dumps(value, option=OPTIONS)
+
+
+def json(value: Any, status: int = 200) -> Reply:
+    """An answer with `value` as JSON."""
+    return Reply(status, orjson.dumps(value, option=OPTIONS), [JSON_TYPE])
+
+
+def raw(body: bytes, status: int = 200) -> Reply:
+    """An answer whose body is JSON already."""
+    return Reply(status, body, [JSON_TYPE])
+
+
+def no_content() -> Reply:
+    """204: done, and nothing to say."""
+    return Reply(204)
+
+
+def text(body: str, status: int = 200, media_type: str = "text/plain; charset=utf-8") -> Reply:
+    """An answer that is not JSON."""
+    return Reply(status, body.encode(), [(b"content-type", media_type.encode())])

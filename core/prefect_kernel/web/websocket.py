@@ -1,0 +1,124 @@
+"""A WebSocket as handlers see it, and the handshake of Prefect's clients."""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from ..app import Kernel
+
+SUBPROTOCOL = "prefect"
+EXTENSION = "prefect_kernel.websocket"
+
+
+class Disconnected(Exception):
+    """The client has closed the socket, or the connection broke."""
+
+
+class Ping:
+    """A protocol ping in the stream of messages, on servers that hand them over."""
+
+    __slots__ = ("payload",)
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+
+class WebSocket:
+    """One WebSocket connection."""
+
+    def __init__(self, kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any, path: dict[str, str]) -> None:
+        self.kernel, self.scope, self.path = kernel, scope, path
+        self._receive, self._send = receive, send
+        self._extension: dict[str, Any] = (scope.get("extensions") or {}).get(EXTENSION) or {}
+        self._closed = False
+
+    async def accept(self, subprotocol: str | None = None) -> None:
+        """Complete the opening handshake."""
+        message = await self._receive()
+        if message["type"] != "websocket.connect":
+            raise Disconnected
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def refuse(self) -> None:
+        """Refuse the opening handshake: the client sees HTTP 403."""
+        await self._receive()
+        self._closed = True
+        await self._send({"type": "websocket.close", "code": 1008})
+
+    async def receive(self) -> str | bytes:
+        """The next message; raises Disconnected."""
+        message = await self._receive()
+        if message["type"] == "websocket.disconnect":
+            self._closed = True
+            raise Disconnected
+        text = message.get("text")
+        return text if text is not None else message["bytes"]
+
+    async def receive_many(self) -> list[Any]:
+        """Everything that has arrived (at least one item): str, bytes, and objects with a `payload` for pings.
+
+        Who takes a ping this way answers it with `pong` once all that came before it is done. Raises Disconnected.
+        """
+        many = self._extension.get("receive_many")
+        if many is None:
+            return [await self.receive()]
+        try:
+            items: list[Any] = await many()
+        except ConnectionError as error:
+            self._closed = True
+            raise Disconnected from error
+        if not items:
+            self._closed = True
+            raise Disconnected
+        return items
+
+    async def pong(self, payload: bytes) -> None:
+        """Answer a ping that `receive_many` gave."""
+        await self._extension["pong"](payload)
+
+    async def send(self, text: str | bytes) -> None:
+        """Send a text message (JSON bytes are sent as text)."""
+        await self._send({"type": "websocket.send", "text": text if isinstance(text, str) else text.decode()})
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close with a code and a reason; nothing happens when it is closed already."""
+        if not self._closed:
+            self._closed = True
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def handshake(self, *, required: bool = False) -> bool:
+        """Prefect's opening: subprotocol `prefect`, then an auth frame that is answered.
+
+        False when the socket was refused or closed. Without the subprotocol a socket is accepted in the old way, unless
+        an auth string is configured or `required` says otherwise.
+        """
+        secret = self.kernel.settings.server.api.auth_string
+        expected = None if secret is None else secret.get_secret_value()
+        if SUBPROTOCOL not in (self.scope.get("subprotocols") or []):
+            if required or expected is not None:
+                await self.refuse()
+                return False
+            await self.accept()
+            return True
+        await self.accept(SUBPROTOCOL)
+        try:
+            frame = orjson.loads(await self.receive())
+        except (orjson.JSONDecodeError, UnicodeDecodeError):
+            frame = None
+        if not isinstance(frame, dict) or frame.get("type") != "auth":
+            await self.close(1008, "Expected 'auth' message")
+            return False
+        if expected is not None:
+            token = frame.get("token")
+            if not token:
+                await self.close(1008, "Auth required but no token provided")
+                return False
+            if not isinstance(token, str) or not hmac.compare_digest(token.encode(), expected.encode()):
+                await self.close(1008, "Invalid token")
+                return False
+        await self.send('{"type":"auth_success"}')
+        return True
