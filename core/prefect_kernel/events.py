@@ -1,0 +1,68 @@
+"""Events that the server itself emits: an outbox, written in the transaction of what they tell about.
+
+An event is durable with its cause, and only with it; the persister moves it from the outbox to the event tables after
+the commit, and wakes up by `wake`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import sqlalchemy as sa
+
+from .sql import Call, Statement, Unit, metadata
+from .sql.types import UUID, Timestamp
+
+if TYPE_CHECKING:
+    from .app import Kernel
+
+outbox = sa.Table(
+    "kernel_event_outbox",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("id", UUID()),
+    sa.Column("event", sa.Text),
+    sa.Column("created", Timestamp()),
+)
+
+_PUT = Statement(
+    sa.insert(outbox).values(
+        id=sa.bindparam("id", type_=UUID()),
+        event=sa.bindparam("event", type_=sa.Text()),
+        created=sa.bindparam("created", type_=Timestamp()),
+    )
+)
+
+OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+class Events:
+    """Recording events, and telling who delivers them that there are some."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.wake: Callable[[], None] | None = None
+        """Set by who drains the outbox; without anybody to drain it, nothing is put in."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody takes events out of the outbox."""
+        return self.wake is not None
+
+    def call(self, event: dict[str, Any]) -> Call:
+        """The write that records an event (keys as in Prefect's event schema; `id` and `occurred` are required)."""
+        body = orjson.dumps(event, option=OPTIONS).decode()
+        return _PUT(id=event["id"], event=body, created=event["occurred"])
+
+    def put(self, *events: dict[str, Any]) -> Unit[None]:
+        """Record events in the current transaction; `committed` must be called after it."""
+        if self.wanted:
+            for event in events:
+                yield self.call(event)
+
+    def committed(self) -> None:
+        """Say that events were committed."""
+        if self.wake is not None:
+            self.wake()

@@ -1,0 +1,111 @@
+"""Background services and their supervisor: tick, jitter, backoff after a failure, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .app import Kernel
+
+log = logging.getLogger("prefect_kernel.services")
+
+MAX_BACKOFF = 60.0
+"""Seconds between two attempts of a service that keeps failing."""
+
+
+class Service:
+    """Something that the server does by itself, again and again."""
+
+    name: ClassVar[str] = ""
+    jitter: ClassVar[float] = 0.1
+    """Share of the interval by which each pause is varied, so that several servers do not beat in step."""
+    essential: ClassVar[bool] = False
+    """True when the server is not ready while this service is stalled."""
+    client_facing: ClassVar[bool] = False
+    """True when it also runs with --no-services, because requests depend on it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.last_success: datetime | None = None
+        self.last_error: str | None = None
+        self.failures = 0
+        self._woken = asyncio.Event()
+
+    @classmethod
+    def enabled(cls, settings: Any) -> bool:
+        """Whether the settings want this service."""
+        return True
+
+    @classmethod
+    def every(cls, settings: Any) -> float:
+        """Seconds between two ticks."""
+        raise NotImplementedError
+
+    async def tick(self) -> None:
+        """One round of work, bounded; what is left waits for the next."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Have the next tick come at once."""
+        self._woken.set()
+
+    async def stop(self) -> None:
+        """Called once after the last tick."""
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        interval = self.every(self.kernel.settings)
+        while True:
+            self._woken.clear()
+            try:
+                await self.tick()
+                self.last_success, self.last_error, self.failures = self.kernel.clock.now(), None, 0
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self.failures += 1
+                self.last_error = f"{type(error).__name__}: {error}"
+                log.exception("service %s failed (%d times in a row)", self.name, self.failures)
+            pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2**min(self.failures, 8))
+            pause *= 1 + self.jitter * (random.random() - 0.5)
+            waiter = asyncio.ensure_future(self._woken.wait())
+            sleeper = asyncio.ensure_future(self.kernel.clock.sleep(pause))
+            try:
+                await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiter.cancel()
+                sleeper.cancel()
+
+    def degraded(self) -> bool:
+        """True when the last round failed."""
+        return self.failures > 0
+
+
+class Supervisor:
+    """Runs services, each in a task of its own."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, Service] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, services: Iterable[Service]) -> None:
+        """Start services; each name once."""
+        for service in services:
+            self.services[service.name] = service
+            self._tasks[service.name] = asyncio.create_task(service.run(), name=f"service {service.name}")
+
+    async def stop(self) -> None:
+        """Cancel every service and let each clean up, the last started first."""
+        for name in reversed(list(self._tasks)):
+            task = self._tasks.pop(name)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            try:
+                await self.services[name].stop()
+            except Exception:
+                log.exception("service %s failed to stop", name)
