@@ -1,0 +1,1 @@
+"""Artifacts: every one, and the latest of each key."""

@@ -1,0 +1,1 @@
+"""Automations: what is done when events happen, or do not."""

@@ -1,0 +1,1 @@
+"""Concurrency limits by tag, the first version of them."""

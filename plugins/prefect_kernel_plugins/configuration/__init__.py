@@ -1,0 +1,1 @@
+"""Configuration: what a server keeps about itself, by key."""

@@ -1,0 +1,1 @@
+"""CSRF tokens, one per client."""

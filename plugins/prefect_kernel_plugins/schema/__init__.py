@@ -1,0 +1,1 @@
+"""The database schema: how it is made, recognised, brought up to date and stamped."""
