@@ -1,0 +1,1 @@
+"""What the tests stand on: databases, Redis, kernel processes and the reference server."""
