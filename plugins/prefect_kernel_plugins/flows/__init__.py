@@ -1,1 +1,22 @@
-"""Flows."""
+"""Flows: the functions that runs are made of.
+
+Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters` (POST filters), `queries` (units), `routes` (single
+flows) and `reads` (lists).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import hookimpl, web
+
+from . import routes
+from .group import group
+
+__all__ = ["group", "routes"]
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    return [group]

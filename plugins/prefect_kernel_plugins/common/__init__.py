@@ -1,0 +1,1 @@
+"""What several slices share: input types, and statements that belong to no single resource."""
