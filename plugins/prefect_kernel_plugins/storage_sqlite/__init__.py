@@ -41,11 +41,11 @@ class SqliteStorage:
     ) -> None:
         """`queue_size` is how many writes may wait before further ones are refused."""
         self.path, self.url = path, f"sqlite:///{path}"
-        self._memory = ":memory:" in path or "mode=memory" in path
+        self.in_memory = ":memory:" in path or "mode=memory" in path
         self._queue_size, self._pending = queue_size, 0
         self._writes: SimpleQueue[Job | None] = SimpleQueue()
         self._reads: SimpleQueue[Job | None] = SimpleQueue()
-        uri = path if path.startswith("file:") or self._memory else "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        uri = path if path.startswith("file:") or self.in_memory else "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
         def opener(cache_kib: int, read_only: bool, timeout: float = busy_timeout) -> Callable[[], sqlite3.Connection]:
             return lambda: connect(
@@ -54,16 +54,20 @@ class SqliteStorage:
 
         self._open_inline = opener(4_000, True, 0)
         self._inline: sqlite3.Connection | None = None
-        writer = Writer("sqlite-writer", self._writes, opener(16_000, False), lock_timeout=busy_timeout)
+        self.open_writer = opener(16_000, False)
+        if self.in_memory:  # a private in-memory database exists on one connection only: everybody gets that
+            connection = self.open_writer()
+            self.open_writer = lambda: connection
+        writer = Writer("sqlite-writer", self._writes, self.open_writer, lock_timeout=busy_timeout)
         self._threads: list[Worker] = [writer]
-        if not self._memory:  # a private in-memory database exists on one connection only
+        if not self.in_memory:
             self._threads += [Reader(f"sqlite-reader-{i}", self._reads, opener(8_000, True)) for i in range(readers)]
 
     def start(self) -> None:
         """Start the threads; the file must exist with its schema."""
         for thread in self._threads:
             thread.start()
-        if not self._memory:
+        if not self.in_memory:
             self._inline = self._open_inline()
 
     async def stop(self) -> None:
@@ -86,7 +90,7 @@ class SqliteStorage:
                     raise translate(error) from error  # else a reader thread may wait for the lock
             except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
                 raise translate(error) from error
-        return await self._submit(self._writes if self._memory else self._reads, unit, args, kwargs)
+        return await self._submit(self._writes if self.in_memory else self._reads, unit, args, kwargs)
 
     async def write(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self._pending >= self._queue_size:
