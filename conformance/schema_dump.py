@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .schema_facts import Facts, postgresql_facts, sqlite_facts
+from .schema_facts import Facts, postgresql_facts, sorted_constraints, sqlite_facts
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "plugins" / "prefect_kernel_plugins" / "schema"
@@ -103,11 +103,14 @@ async def facts_of_postgres(url: str) -> Facts:
 
 
 def sqlite_ddl(connection: sqlite3.Connection) -> str:
-    """The statements as SQLite keeps them, in the order of their making, so that a dump is equal to the letter."""
-    rows = connection.execute(
-        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY rowid"
-    )
-    statements = [sql for (sql,) in rows]
+    """The statements as SQLite keeps them, so that a dump is equal to the letter.
+
+    Only the order of constraints and of indexes is ours: in Prefect's databases it differs from one to the next.
+    """
+    ours = "sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    tables = connection.execute(f"SELECT sql FROM sqlite_master WHERE type = 'table' AND {ours} ORDER BY rowid")
+    indexes = connection.execute(f"SELECT sql FROM sqlite_master WHERE type = 'index' AND {ours} ORDER BY name")
+    statements = [sorted_constraints(sql) for (sql,) in tables] + [sql for (sql,) in indexes]
     (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     statements.append(f"INSERT INTO alembic_version VALUES('{revision}')")
     if any("\n\n" in statement for statement in statements):

@@ -17,6 +17,12 @@ def _one_line(sql: str | None) -> str | None:
     return None if sql is None else re.sub(r"\s+", " ", sql).strip()
 
 
+def sorted_constraints(create_table: str) -> str:
+    """A CREATE TABLE with its constraints by name: alembic's table copies leave them in an order of their own."""
+    head, *constraints = re.split(r",\s*(?=CONSTRAINT )", create_table.rstrip().removesuffix(")").rstrip())
+    return ", \n\t".join([head, *sorted(constraints)]) + "\n)"
+
+
 def sqlite_facts(connection: sqlite3.Connection) -> Facts:
     """The facts of a SQLite database."""
 
@@ -42,7 +48,7 @@ def sqlite_facts(connection: sqlite3.Connection) -> Facts:
                 query('SELECT "from", "table", "to", on_update, on_delete FROM pragma_foreign_key_list(?)', name)
             ),
             "unique": sorted(unique),
-            "sql": _one_line(sql),
+            "sql": _one_line(sorted_constraints(sql)),
         }
     others = query(
         f"SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type <> 'table' AND sql IS NOT NULL AND {ours}"

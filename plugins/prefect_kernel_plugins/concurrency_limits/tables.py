@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+
 from prefect_kernel.sql import metadata
 from prefect_kernel.sql.types import JSON, UUID, Timestamp
 

@@ -1,0 +1,25 @@
+-- The kernel_… tables on postgresql: `kernel_migrations` from its beginning to its head.
+-- Written by `python -m conformance.kernel_schema`; not to be edited. A blank line ends each statement.
+
+CREATE TABLE kernel_alembic_version (
+    version_num VARCHAR(32) NOT NULL, 
+    CONSTRAINT kernel_alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+CREATE TABLE kernel_event_outbox (
+    seq BIGSERIAL NOT NULL, 
+    id UUID NOT NULL, 
+    event TEXT NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE DEFAULT CURRENT_TIMESTAMP NOT NULL, 
+    PRIMARY KEY (seq)
+);
+
+CREATE TABLE kernel_migration (
+    plugin VARCHAR NOT NULL, 
+    revision VARCHAR NOT NULL, 
+    applied TIMESTAMP WITH TIME ZONE DEFAULT CURRENT_TIMESTAMP NOT NULL, 
+    CONSTRAINT pk_kernel_migration PRIMARY KEY (plugin, revision)
+);
+
+INSERT INTO kernel_alembic_version (version_num) VALUES ('0001');
+

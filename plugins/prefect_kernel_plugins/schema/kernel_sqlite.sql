@@ -1,0 +1,24 @@
+-- The kernel_… tables on sqlite: `kernel_migrations` from its beginning to its head.
+-- Written by `python -m conformance.kernel_schema`; not to be edited. A blank line ends each statement.
+
+CREATE TABLE kernel_alembic_version (
+    version_num VARCHAR(32) NOT NULL, 
+    CONSTRAINT kernel_alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+CREATE TABLE kernel_event_outbox (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+    id CHAR(36) NOT NULL, 
+    event TEXT NOT NULL, 
+    created DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL
+);
+
+CREATE TABLE kernel_migration (
+    plugin VARCHAR NOT NULL, 
+    revision VARCHAR NOT NULL, 
+    applied DATETIME DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')) NOT NULL, 
+    CONSTRAINT pk_kernel_migration PRIMARY KEY (plugin, revision)
+);
+
+INSERT INTO kernel_alembic_version (version_num) VALUES ('0001');
+
