@@ -104,14 +104,14 @@ def refuse(found: Found) -> None:
     raise DatabaseNotReady(f"{str(found)[:-1]}; {advice} (nothing was changed).")
 
 
-def require_ready(found: Found) -> None:
-    """Raise DatabaseNotReady, saying what to run first, unless the database is ready as it is."""
+def require_ready(found: Found, why_not: str = "") -> None:
+    """Raise DatabaseNotReady, saying what to run first, unless the database is ready; `why_not` nothing was done."""
     refuse(found)
     if found.state is not State.READY:
-        raise DatabaseNotReady(
-            f"{str(found)[:-1]}, and PREFECT_SERVER_DATABASE_MIGRATE_ON_START is off; "
-            "run `prefect-kernel database upgrade` first."
-        )
+        raise DatabaseNotReady(f"{str(found)[:-1]}{why_not}; run `prefect-kernel database upgrade` first.")
+
+
+MIGRATIONS_OFF: Final = ", and PREFECT_SERVER_DATABASE_MIGRATE_ON_START is off"
 
 
 # ---------------------------------------------------------------- the packaged files

@@ -17,6 +17,7 @@ from prefect_kernel.sql.types import POSTGRESQL
 from .heads import (
     HEAD,
     KERNEL_HEAD,
+    MIGRATIONS_OFF,
     STEPS,
     Found,
     State,
@@ -59,6 +60,8 @@ async def upgrade(connection: Any) -> Found:
     """Make the database ready from whatever it is, or raise DatabaseNotReady and change nothing."""
     found = await detect(connection)
     refuse(found)
+    if found.state is State.READY:
+        return found
     if found.state is State.EMPTY:
         return await _create(connection)
     async with _locked(connection):
@@ -165,14 +168,9 @@ async def stamp(connection: Any) -> Found:
 async def prepare(url: str, settings: Any) -> None:
     """Make the database of a URL ready, or only require it when `migrate_on_start` is off."""
     if settings.server.database.migrate_on_start:
-        await run(url, settings, _upgrade_if_needed)
+        await run(url, settings, upgrade)
     else:
-        require_ready(await run(url, settings, detect))
-
-
-async def _upgrade_if_needed(connection: Any) -> Found:
-    found = await detect(connection)
-    return found if found.state is State.READY else await upgrade(connection)
+        require_ready(await run(url, settings, detect), MIGRATIONS_OFF)
 
 
 async def run(url: str, settings: Any, action: Callable[[Any], Awaitable[Found]]) -> Found:

@@ -7,10 +7,12 @@ one does it, and the others wait and then find it done.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from prefect_kernel.errors import DatabaseNotReady, StorageUnavailable
 from prefect_kernel.sql.types import SQLITE
@@ -18,6 +20,7 @@ from prefect_kernel.sql.types import SQLITE
 from .heads import (
     HEAD,
     KERNEL_HEAD,
+    MIGRATIONS_OFF,
     STEPS,
     Found,
     State,
@@ -28,6 +31,8 @@ from .heads import (
     statements,
     table_names,
 )
+
+OPEN_SECONDS = 10.0
 
 
 def detect(connection: sqlite3.Connection) -> Found:
@@ -118,20 +123,27 @@ async def prepare(storage: Any, settings: Any) -> None:
     """Make the database of a `SqliteStorage` ready, or only require it when `migrate_on_start` is off."""
     found = run(storage, detect)
     if found.state is not State.READY:
-        if settings.server.database.migrate_on_start:
-            run(storage, upgrade)
-        else:
-            require_ready(found)
+        if not settings.server.database.migrate_on_start:
+            require_ready(found, MIGRATIONS_OFF)
+        run(storage, upgrade)
 
 
-def run(storage: Any, action: Any) -> Found:
-    """Call `action` with a connection of a `SqliteStorage` that has not been started; the file is made if needed."""
+def run(storage: Any, action: Callable[[sqlite3.Connection], Found]) -> Found:
+    """Call `action` with a connection of a `SqliteStorage` that has not been started.
+
+    Only `upgrade` makes a file that does not exist.
+    """
     if not storage.in_memory:
-        Path(storage.path.removeprefix("file:").split("?", 1)[0]).parent.mkdir(parents=True, exist_ok=True)
+        is_uri = storage.path.startswith("file:")
+        file = Path(urlsplit(storage.path).path if is_uri else storage.path)
+        if action is upgrade:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        elif not file.exists():
+            return Found(SQLITE, State.EMPTY)
     try:
-        connection = storage.open_writer()
+        connection = _open(storage)
         try:
-            found: Found = action(connection)
+            return action(connection)
         finally:
             if not storage.in_memory:  # which lives as long as its only connection
                 connection.close()
@@ -139,4 +151,16 @@ def run(storage: Any, action: Any) -> Found:
         raise StorageUnavailable(f"The database {storage.path} cannot be used: {error}.") from error
     except sqlite3.DatabaseError as error:
         raise DatabaseNotReady(f"The file {storage.path} is not a usable SQLite database: {error}.") from error
-    return found
+
+
+def _open(storage: Any) -> sqlite3.Connection:
+    deadline = time.monotonic() + OPEN_SECONDS
+    while True:
+        try:
+            connection: sqlite3.Connection = storage.open_writer()
+            return connection
+        except sqlite3.OperationalError as error:
+            # While somebody else turns a new file to WAL mode, SQLite does not wait by itself.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -122,20 +122,25 @@ class SqliteStorage:
         return database_for(self)
 
 
-@asynccontextmanager
-async def open_sqlite(url: str, settings: Any) -> AsyncIterator[SqliteStorage]:
-    """Open (and, where settings say so, create or upgrade) the database of a `sqlite…` URL."""
-    from ..schema.sqlite import prepare
-
+def storage_of(url: str, settings: Any) -> SqliteStorage:
+    """The storage of a `sqlite…` URL, not yet started."""
     path = url.split("///", 1)[1] if "///" in url else ":memory:"
     kernel = settings.kernel
-    storage = SqliteStorage(
+    return SqliteStorage(
         path or ":memory:",
         synchronous=kernel.sqlite_synchronous,
         readers=kernel.sqlite_readers,
         busy_timeout=settings.server.database.timeout or 10.0,
         queue_size=kernel.write_queue_size,
     )
+
+
+@asynccontextmanager
+async def open_sqlite(url: str, settings: Any) -> AsyncIterator[SqliteStorage]:
+    """Open (and, where settings say so, create or upgrade) the database of a `sqlite…` URL."""
+    from ..schema.sqlite import prepare
+
+    storage = storage_of(url, settings)
     await prepare(storage, settings)
     storage.start()
     try:

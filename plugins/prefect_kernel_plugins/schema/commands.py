@@ -1,0 +1,37 @@
+"""What `prefect-kernel database upgrade|stamp|check` do, for the database of the settings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from .heads import Found, require_ready
+
+Action = Literal["upgrade", "stamp", "check"]
+
+
+async def run(action: Action, settings: Any) -> str:
+    """Do it and give one sentence about what the database is now; raises DatabaseNotReady or StorageUnavailable.
+
+    `check` changes nothing and raises unless the database is ready. `upgrade` does not run plugins' own migrations,
+    which need the database open: `prefect_kernel.migrations.migrate`.
+    """
+    url = settings.database_url
+    found = await (_sqlite if url.startswith("sqlite") else _postgres)(action, url, settings)
+    if action == "check":
+        require_ready(found)
+    return str(found)
+
+
+async def _sqlite(action: Action, url: str, settings: Any) -> Found:
+    from ..storage_sqlite import storage_of
+    from . import sqlite
+
+    actions = {"upgrade": sqlite.upgrade, "stamp": sqlite.stamp, "check": sqlite.detect}
+    return sqlite.run(storage_of(url, settings), actions[action])
+
+
+async def _postgres(action: Action, url: str, settings: Any) -> Found:
+    from . import postgres
+
+    actions = {"upgrade": postgres.upgrade, "stamp": postgres.stamp, "check": postgres.detect}
+    return await postgres.run(url, settings, actions[action])
