@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 from prefect_kernel.errors import ServerError
 
@@ -34,29 +34,27 @@ class Ping:
     payload: bytes
 
 
-class WebSocketExtension(Protocol):
+class WebSocketExtension(TypedDict):
     """What a runner offers beside ASGI's `receive` and `send`, for sockets that carry many small messages.
 
     ASGI hides pings, so a server that answers them while parsing tells the client "all is well" about messages which
-    the application has not yet taken. Here a ping waits for its turn: a pong after a batch of events
-    then means that the application is done with the events.
+    the application has not yet taken. Here a ping waits for its turn: a pong after a batch of events then means that
+    the application is done with the events. (With ASGI's `receive` a ping is answered when the application asks for
+    the message that follows it.)
     """
 
-    async def receive_many(self) -> list[str | bytes | Ping]:
-        """All that has arrived, at least one item; raises `WebSocketDisconnected` when nothing is to come any more.
-
-        To be used after `websocket.accept`, and not together with ASGI's `receive`.
-        """
-
-    async def pong(self, payload: bytes) -> None:
-        """Answer a ping."""
+    receive_many: Callable[[], Awaitable[list[str | bytes | Ping]]]
+    """Waits for at least one item, then gives all that has arrived. Raises `WebSocketDisconnected` when no more is to
+    come. For use after `websocket.accept`; may follow uses of `receive`, but not run at the same time."""
+    pong: Callable[[bytes], Awaitable[None]]
+    """Answers a ping; does nothing when the socket is closed."""
 
 
-class WebSocketDisconnected(Exception):
+class WebSocketDisconnected(ConnectionError):
     """The peer is gone, or has closed, and all its messages were taken."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"WebSocket closed with {code} {reason}".rstrip())
         self.code, self.reason = code, reason
 
 
@@ -180,7 +178,7 @@ def addresses(sockets: Sequence[socket.socket]) -> list[Address]:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's event loop where it is installed (it has no Windows build), else None: asyncio's own."""
+    """The factory of uvloop's event loop; None, for asyncio's own, where uvloop is not installed (Windows)."""
     try:
         import uvloop
     except ImportError:

@@ -1,0 +1,378 @@
+"""An HTTP/1.1 connection, parsed by llhttp (through httptools).
+
+Takes the place of Hypercorn's own HTTP/1.1 classes (`TCPServer`, `H11Protocol`, `HTTPStream`), whose parser, tasks and
+event objects cost several times as much as a small request of the API itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from math import inf
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+
+from prefect_kernel.ports.server import Scope
+from prefect_kernel_plugins.server_common.handshake import Handshake, wants_websocket
+from prefect_kernel_plugins.server_common.hub import Hub
+from prefect_kernel_plugins.server_common.request import HTTPRequest
+from prefect_kernel_plugins.server_common.response import whole
+from prefect_kernel_plugins.server_common.websocket import WebSocketConnection
+
+log = logging.getLogger("prefect_kernel.server")
+
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_LINGER = 2.0
+"""Seconds in which a client may read a last response while its own bytes are thrown away."""
+
+
+class _Refused(Exception):
+    """Stops the parser: the request gets an answer from the server itself."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+class HTTPConnection(asyncio.Protocol):
+    """Parses requests, runs them one after the other, and hands WebSockets over."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.drain: asyncio.Future[None] | None = None
+        """Pending while the client does not read."""
+        self._transport: asyncio.Transport
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # dropped below, not an error
+        self._client: tuple[str, int] | None = None
+        self._server: tuple[str, int] | None = None
+        self._scheme = "http"
+        # The request being parsed
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._in_head = False
+        self._for_socket = False  # it asks for a WebSocket
+        self._loose = 0  # reads since the parser last had something whole: it keeps those bytes
+        self._length = 0  # of the body so far
+        self._arriving: HTTPRequest | None = None
+        self._scope: Scope = {}
+        # Requests under way
+        self._current: HTTPRequest | None = None  # being answered
+        self._queue: deque[HTTPRequest] = deque()  # pipelined
+        self._upgrade: tuple[Handshake, bytes] | None = None
+        self._refusal: bytes | None = None  # the last response, once those before it are sent
+        self._deaf = False  # nothing more is read
+        self._paused = False
+        self._deadline = inf
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected."""
+        self._transport = transport
+        self._client = _address(transport.get_extra_info("peername"))
+        self._server = _address(transport.get_extra_info("sockname"))
+        if transport.get_extra_info("sslcontext") is not None:
+            self._scheme = "https"
+        self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
+        self.hub.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._deaf:
+            return
+        self._loose += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgraded(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            if not isinstance(cause, _Refused):
+                log.exception("Reading a request failed.", exc_info=cause)
+            self._refuse(cause.status if isinstance(cause, _Refused) else 500)
+        except httptools.HttpParserError:
+            self._refuse(400)
+        else:
+            if self._loose > self.hub.config.max_header_size:
+                self._refuse(431)
+            elif self._in_head and self._current is None and self._deadline == inf:
+                self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._deaf = True
+        self._deadline = inf
+        for request in (self._current, *self._queue):
+            if request is not None:
+                request.lost()
+        self._queue.clear()
+        self.resume_writing()
+        self.hub.closed(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as the application sends."""
+        if self.drain is None:
+            self.drain = self.hub.loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self.drain is not None:
+            self.drain.set_result(None)
+            self.drain = None
+
+    # ------------------------------------------------------------------ the parser's callbacks
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        self._url, self._headers, self._in_head = b"", [], True
+        if self._current is None:
+            self._deadline = inf
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request's target."""
+        self._url += url
+        if len(self._url) > self.hub.config.max_header_size:
+            raise _Refused(431)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; after a chunked body a trailer, which is dropped."""
+        if self._in_head:
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """The request's head is whole."""
+        parser, config = self._parser, self.hub.config
+        self._in_head, self._loose, self._length = False, 0, 0
+        version = parser.get_http_version()
+        hosts = 0
+        size = len(self._url)
+        expects_continue = False
+        for name, value in self._headers:
+            size += len(name) + len(value) + 4
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                if int(value) > config.max_body_size:  # the parser has seen that it is a number
+                    raise _Refused(413)
+            elif name == b"transfer-encoding":
+                if value.lower() != b"chunked":
+                    raise _Refused(501)
+            elif name == b"expect":
+                expects_continue = value.lower() == b"100-continue" and version == "1.1"
+        if size > config.max_header_size:
+            raise _Refused(431)
+        if hosts != 1 and (hosts or version == "1.1"):
+            raise _Refused(400)
+        self._scope = self._read_target(parser.get_method().decode(), version)
+        self._for_socket = version == "1.1" and parser.should_upgrade() and wants_websocket(self._headers)
+        if self._for_socket:
+            return
+        keep_alive = version == "1.1" and parser.should_keep_alive()
+        request = self._arriving = HTTPRequest(self, self._scope, keep_alive, expects_continue)
+        if self._current is None:
+            self._deadline = inf
+            self._current = request
+            self.hub.run(request.run())
+        else:
+            self._queue.append(request)
+            self.pause_reading()
+
+    def on_body(self, data: bytes) -> None:
+        """A part of the body."""
+        self._loose = 0
+        self._length += len(data)
+        if self._length > self.hub.config.max_body_size:
+            raise _Refused(413)
+        if self._arriving is not None:
+            self._arriving.body(data)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._loose = 0
+        request, self._arriving = self._arriving, None
+        if request is not None:
+            request.end()
+            if request.answered and request is self._current:
+                self._next()  # it was answered before it was whole
+
+    # ------------------------------------------------------------------ requests
+    def _read_target(self, method: str, version: str) -> Scope:
+        url = self._url
+        if method == "CONNECT":
+            raise _Refused(501)
+        if not url.startswith(b"/") and url != b"*":
+            try:
+                parsed = httptools.parse_url(url)  # http://host/path, as proxies send it
+            except httptools.HttpParserInvalidURLError:
+                raise _Refused(400) from None
+            url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
+        raw_path, _, query = url.partition(b"?")
+        if b"#" in url:
+            raise _Refused(400)
+        try:
+            path = raw_path.decode("ascii")
+        except UnicodeDecodeError:
+            raise _Refused(400) from None
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": version,
+            "method": method,
+            "scheme": self._scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "root_path": "",
+            "headers": self._headers,
+            "client": self._client,
+            "server": self._server,
+            "state": {},
+            "extensions": {},
+        }
+
+    def answered(self, request: HTTPRequest) -> None:
+        """The response to the current request is complete."""
+        if request.gone:
+            return
+        if not request.keep_alive or self.hub.stopping:
+            self._close()
+        elif request.complete:
+            self._next()
+        # else: on_message_complete goes on, when what is left of the request has been read and dropped
+        elif not self._deaf:
+            self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
+            self.resume_reading()
+
+    def _next(self) -> None:
+        if self._queue:
+            self._current = self._queue.popleft()
+            self._deadline = inf
+            self.hub.run(self._current.run())
+            self.resume_reading()  # its body may not have come yet
+            return
+        self._current = None
+        if self._refusal is not None:
+            self._last_words(self._refusal)
+        elif self.hub.stopping:
+            self._close()
+        elif self._upgrade is not None:
+            self._hand_over(*self._upgrade)
+        else:
+            config = self.hub.config
+            limit = config.header_timeout if self._in_head else config.keep_alive_timeout
+            self._deadline = self.hub.loop.time() + limit
+            if self._paused:
+                self.resume_reading()
+
+    def _refuse(self, status: int) -> None:
+        """The request being read is not one: answer what came before it, then this, then close."""
+        broken, self._arriving = self._arriving, None
+        self._deaf = True
+        response = whole(status)
+        if broken is not None and broken is not self._current:
+            self._queue.remove(broken)  # never started
+        if self._current is None:
+            self._last_words(response)
+        elif broken is self._current:
+            if broken.answered:
+                self._close(linger=True)
+            elif broken.started:
+                self._transport.abort()
+            else:
+                broken.lost()
+                self._last_words(response)
+        else:
+            self._refusal = response
+            self.pause_reading()
+
+    def _upgraded(self, rest: bytes) -> None:
+        """The parser has stopped after a request that asks for another protocol."""
+        if self._for_socket:
+            handshake = Handshake.read(self._scope["method"], self._headers)
+            if isinstance(handshake, bytes):
+                self._deaf, self._refusal = True, handshake
+                if self._current is None:
+                    self._last_words(handshake)
+            elif self._current is None:
+                self._hand_over(handshake, rest)
+            else:
+                self._deaf, self._upgrade = True, (handshake, rest)
+                self.pause_reading()
+        else:  # such as h2c: the answer in HTTP/1.1 says that the protocol stays
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            if rest:
+                self.data_received(rest)
+
+    def _hand_over(self, handshake: Handshake, rest: bytes) -> None:
+        self._deaf = True
+        self.hub.connections.discard(self)
+        socket = WebSocketConnection(self.hub, self._transport, self._scope, handshake)
+        self._transport.set_protocol(socket)
+        socket.start(rest)
+        self.resume_reading()
+
+    # ------------------------------------------------------------------ the transport
+    def write(self, data: bytes) -> None:
+        """Send bytes to the client."""
+        self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Leave bytes in the socket, which slows the client down."""
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless pipelined requests wait."""
+        if self._paused and not self._queue and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _last_words(self, response: bytes) -> None:
+        self._transport.write(response)
+        self._close(linger=True)
+
+    def _close(self, linger: bool = False) -> None:
+        """Close after what was written.
+
+        Closing with unread bytes resets a connection, and the client may lose the response with it. Where bytes may be
+        on their way, only this side is closed, until the client has closed too.
+        """
+        if self._transport.is_closing():
+            return
+        linger = linger or self._arriving is not None
+        self._deaf = True
+        self._queue.clear()
+        self._current = None
+        self._deadline = self.hub.loop.time() + _LINGER
+        if linger and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self.resume_reading()
+        else:
+            self._transport.close()
+
+    def tick(self, now: float) -> None:
+        """Close when a time limit has passed."""
+        if now < self._deadline:
+            return
+        if self._deaf:
+            self._transport.abort()
+        elif self._in_head:
+            self._refuse(408)
+        else:
+            self._close()
+
+    def shutdown(self) -> None:
+        """Close when nothing is under way, else after the response."""
+        if (self._current is None or self._current.answered) and not self._deaf:
+            self._close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
