@@ -1,0 +1,24 @@
+"""Settings of the kernel itself, which Prefect does not have: `PREFECT_KERNEL_…`, `[kernel]` in prefect.toml."""
+
+from typing import Literal
+
+from .fields import Group, Names, field
+
+
+class KernelSettings(Group):
+    """The kernel."""
+
+    plugins: Names = field((), "Plugins that must be loaded: entry points, import paths or files, separated by commas.")
+    disable: Names = field((), "Plugins that must not be loaded, separated by commas.")
+    no_autoload: bool = field(False, "Whether installed plugins that nobody named are left alone.")
+    server: Literal["hypercorn", "uvicorn", "granian"] = field("hypercorn", "ASGI server that carries the application.")
+    max_body_bytes: int = field(64 * 1024 * 1024, "Bytes that the body of a request may have.", gt=0)
+    sqlite_synchronous: Literal["normal", "full"] = field(
+        "normal",
+        "What survives a power cut: `full` waits for the disk at each commit. A crash loses nothing either way.",
+    )
+    sqlite_readers: int = field(2, "Threads that read an SQLite database.", ge=1, le=64)
+    write_queue_size: int = field(1000, "Writes that may wait for the database before further ones are refused.", ge=1)
+    event_queue_size: int = field(10_000, "Events of clients that may wait before their senders are held back.", ge=1)
+    event_batch_seconds: float = field(0.02, "Seconds for which events are gathered into one write.", ge=0, le=10)
+    event_batch_size: int = field(500, "Events that are written at once.", ge=1)
