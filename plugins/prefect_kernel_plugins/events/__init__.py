@@ -1,1 +1,40 @@
-"""Events: taken in, kept, asked for."""
+"""Events: taken in from clients and from the server itself, stored, and found again.
+
+Parts: `tables`, `received` (validation), `storing` (statements), `sink` (batches from clients), `persister` (the
+outbox), `routes` (in) and `reads` (filter).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import Service, hookimpl, web
+
+from . import routes
+from .group import group
+from .persister import EventPersister, outbox_wanted
+from .received import Limits
+from .sink import event_sink
+
+__all__ = ["group", "routes"]
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    events = settings.server.events
+    Limits.name_length = events.maximum_event_name_length
+    Limits.labels = events.maximum_labels_per_resource
+    Limits.related = events.maximum_related_resources
+    Limits.size_bytes = events.maximum_size_bytes
+    return [group]
+
+
+@hookimpl
+def kernel_lifespans() -> Iterable[Any]:
+    return [outbox_wanted, event_sink]
+
+
+@hookimpl
+def kernel_services(settings: Any) -> Iterable[type[Service]]:
+    return [EventPersister]

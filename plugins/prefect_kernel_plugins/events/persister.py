@@ -1,0 +1,81 @@
+"""The event persister: moves events that the server emitted from the outbox to the event tables.
+
+Taking from the outbox and storing are one transaction, so an event is stored exactly once, whichever server process
+drains the outbox and whenever one of them dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+
+from prefect_kernel import Service
+from prefect_kernel.events import outbox
+from prefect_kernel.sql import Statement, Unit, in_list
+
+from .received import from_outbox
+from .storing import store
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
+
+BATCH = 500
+"""Events moved in one transaction."""
+
+_TAKE = Statement(
+    sa.select(outbox.c.seq, outbox.c.event, outbox.c.created)
+    .order_by(outbox.c.seq)
+    .limit(sa.bindparam("count", type_=sa.Integer()))
+    .with_for_update(skip_locked=True)
+)
+_REMOVE = Statement(sa.delete(outbox).where(in_list(outbox.c.seq, "seqs")))
+
+
+def drain(kernel: Kernel) -> Unit[int]:
+    """Move one batch; gives the number of events taken."""
+    rows = yield _TAKE(count=BATCH)
+    if rows:
+        yield from store(
+            kernel.storage.dialect, [from_outbox(text, created) for _, text, created in rows], kernel.clock.now()
+        )
+        yield _REMOVE(seqs=[row[0] for row in rows])
+    return len(rows)
+
+
+class EventPersister(Service):
+    """Drains the outbox soon after a commit has put something in, and now and then what other processes left."""
+
+    name: ClassVar[str] = "event-persister"
+
+    @classmethod
+    def enabled(cls, settings: Any) -> bool:
+        return bool(settings.server.services.event_persister.enabled)
+
+    @classmethod
+    def every(cls, settings: Any) -> float:
+        return float(settings.server.services.event_persister.flush_interval)
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        kernel.events.wake = self.wake
+
+    async def tick(self) -> None:
+        await asyncio.sleep(self.kernel.settings.kernel.event_batch_seconds)  # let a burst come together
+        while await self.kernel.storage.write(drain, self.kernel) == BATCH:
+            pass
+
+    async def stop(self) -> None:
+        while await self.kernel.storage.write(drain, self.kernel):
+            pass
+
+
+@asynccontextmanager
+async def outbox_wanted(kernel: Kernel) -> AsyncIterator[None]:
+    """Lifespan: events go to the outbox when some process drains it, also when that is another one than this."""
+    if EventPersister.enabled(kernel.settings):
+        kernel.events.wake = lambda: None
+    yield
