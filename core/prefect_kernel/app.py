@@ -9,10 +9,12 @@ from typing import Any
 
 from . import errors, policy
 from .events import Events
+from .migrations import migrate
 from .plugins import DEFAULT, ESSENTIAL, Plugins
 from .policy import ResolvedPolicy
 from .ports.clock import Clock
 from .ports.leases import LeaseStorage
+from .ports.server import ServerRunner
 from .ports.storage import Storage
 from .services import Service, Supervisor
 from .web.cors import Cors
@@ -94,6 +96,11 @@ class Kernel:
             raise errors.SettingsError(f"There is no {what} named {name!r}; known: {', '.join(sorted(drivers))}.")
         return drivers[name]
 
+    def server_runner(self, name: str) -> ServerRunner:
+        """The ASGI server of that name."""
+        runner: ServerRunner = self._driver("kernel_servers", name, "server")
+        return runner
+
     async def open(self, *, services: bool = True, clock: Clock | None = None) -> None:
         """Open the database and what depends on it, then start services."""
         enter = self._stack.enter_async_context
@@ -101,6 +108,8 @@ class Kernel:
             self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
             url = self.settings.database_url
             self.storage = await enter(self._storage_driver(url).open(url, self.settings))
+            sets = [declared for _, declared in self.plugins.collect("kernel_migrations")]
+            await migrate(self.storage, sets, allowed=self.settings.server.database.migrate_on_start)
             for _, lifespan in self.plugins.collect("kernel_lifespans"):
                 await enter(lifespan(self))
             wanted = []
