@@ -27,9 +27,10 @@ ESSENTIAL = (
 """Built-ins that cannot be switched off."""
 
 DEFAULT = (
-    "prefect_kernel_plugins.policies",
-    "prefect_kernel_plugins.flows",
-    "prefect_kernel_plugins.flow_runs",
+    "prefect_kernel_plugins.server_uvicorn",
+    "prefect_kernel_plugins.leases_memory",
+    "prefect_kernel_plugins.leases_filesystem",
+    "prefect_kernel_plugins.events",
 )
 """Built-ins that are loaded unless switched off."""
 

@@ -1,5 +1,17 @@
 """An alternative ASGI server: uvicorn (`pip install prefect-kernel[fast]`, `--server uvicorn`)."""
 
-from prefect_kernel_plugins.server_uvicorn.runner import UvicornRunner
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prefect_kernel import hookimpl
+from prefect_kernel.ports.server import ServerRunner
+
+from .runner import UvicornRunner
 
 __all__ = ["UvicornRunner"]
+
+
+@hookimpl
+def kernel_servers() -> Iterable[ServerRunner]:
+    return [UvicornRunner()]

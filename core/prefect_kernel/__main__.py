@@ -1,0 +1,5 @@
+"""`python -m prefect_kernel`: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""The endpoints that every client asks first."""
+
+import orjson
+import sqlalchemy as sa
+from pydantic import BaseModel, Field
+
+from prefect_kernel import web
+from prefect_kernel.errors import StorageError, Unprocessable
+from prefect_kernel.sql import Statement, Unit, point_read
+from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
+
+from ..configuration.tables import configuration
+
+RESULT_STORAGE_KEY = "server-default-result-storage"
+
+group = web.Group("root")
+
+_RESULT_STORAGE = Statement(
+    sa.select(configuration.c.value).where(configuration.c.key == sa.bindparam("key", type_=sa.String()))
+)
+
+
+class CsrfQuery(BaseModel):
+    """Query parameters of a request for a CSRF token."""
+
+    client: str = Field(description="The client that wants a token.")
+
+
+@group.get("/health", open_=True, response=bool)
+async def health(request: web.Request) -> web.Reply:
+    """Say that the process answers requests; `true`, whatever state the database is in."""
+    return web.raw(b"true")
+
+
+@group.get("/ready", open_=True)
+async def ready(request: web.Request) -> web.Reply:
+    """Say whether requests that need the database can be answered."""
+    try:
+        await request.kernel.storage.ping()
+    except StorageError:
+        return web.raw(b'{"message":"Database is not available"}', 503)
+    return web.raw(b'{"message":"OK"}')
+
+
+@group.get("/hello", response=str)
+async def hello(request: web.Request) -> web.Reply:
+    """Say hello."""
+    return web.json("\N{WAVING HAND SIGN}")
+
+
+@group.get("/version", response=str)
+async def version(request: web.Request) -> web.Reply:
+    """Give the version of the API."""
+    return web.json(PREFECT_API_VERSION)
+
+
+@group.get("/admin/version", response=str)
+async def admin_version(request: web.Request) -> web.Reply:
+    """Give the version of Prefect that this server stands in for; clients compare it with their own."""
+    return web.json(PREFECT_VERSION)
+
+
+@group.get("/admin/settings", permission="admin")
+async def admin_settings(request: web.Request) -> web.Reply:
+    """Give the settings, secrets masked."""
+    return web.json(request.kernel.settings.admin_settings())
+
+
+@point_read
+def result_storage() -> Unit[dict[str, str | None]]:
+    """The block in which flows keep their results unless they say otherwise."""
+    rows = yield _RESULT_STORAGE(key=RESULT_STORAGE_KEY)
+    return {"default_result_storage_block_id": rows[0][0].get("default_result_storage_block_id") if rows else None}
+
+
+@group.get("/admin/storage")
+async def admin_storage(request: web.Request) -> web.Reply:
+    """Give the default result storage; read by clients at the start of every flow run."""
+    return web.raw(orjson.dumps(await request.kernel.storage.read(result_storage)))
+
+
+@group.get("/csrf-token", query=CsrfQuery)
+async def csrf_token(request: web.Request) -> web.Reply:
+    """Say that CSRF protection is off, upon which clients stop asking."""
+    raise Unprocessable("CSRF protection is disabled.")
