@@ -1,0 +1,1 @@
+"""The tests; run them with tox, on the built wheel."""

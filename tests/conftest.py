@@ -1,5 +1,13 @@
 """Gives the fixtures of `tests.support` to every test."""
 
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support import services
 from tests.support.fixtures import (
     database_url,
     free_port,
@@ -25,3 +33,12 @@ __all__ = [
     "server",
     "sqlite_url",
 ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With several test processes: find or start the services once, and tell the processes where they are."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        stack = ExitStack()
+        config.add_cleanup(stack.close)
+        os.environ[services.POSTGRES_VARIABLE] = stack.enter_context(services.postgres_server())
+        os.environ[services.REDIS_VARIABLE] = stack.enter_context(services.redis_server())

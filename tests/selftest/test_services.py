@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import redis
 
-from tests.support import services
+from tests.support import processes, services
 
 
 def plain(url: str) -> str:
@@ -25,7 +25,7 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without services: no URLs in the environment, no answer on the default ports."""
     monkeypatch.delenv(services.POSTGRES_VARIABLE, raising=False)
     monkeypatch.delenv(services.REDIS_VARIABLE, raising=False)
-    listens = services.accepts_connections
+    listens = processes.accepts_connections
     monkeypatch.setattr(
         services, "accepts_connections", lambda host, port: port not in (5432, 6379) and listens(host, port)
     )
@@ -110,7 +110,7 @@ async def test_postgres_is_started_where_there_is_none() -> None:
             await connection.close()
         finally:
             server.close()
-    assert not services.accepts_connections("127.0.0.1", urlsplit(url).port or 0)
+    assert not processes.accepts_connections("127.0.0.1", urlsplit(url).port or 0)
 
 
 @pytest.mark.usefixtures("nothing_installed")
@@ -121,7 +121,7 @@ def test_redis_is_started_where_there_is_none() -> None:
         with redis.Redis.from_url(url) as client:
             assert client.ping()
             assert client.config_get("save") == {"save": ""}
-    assert not services.accepts_connections("127.0.0.1", urlsplit(url).port or 0)
+    assert not processes.accepts_connections("127.0.0.1", urlsplit(url).port or 0)
 
 
 @pytest.mark.usefixtures("nothing_installed")

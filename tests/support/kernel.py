@@ -14,7 +14,7 @@ _FOREIGN = ("PREFECT_", "PYTHONPATH")
 
 
 def clean_environment(home: Path, **variables: str) -> dict[str, str]:
-    """This process's environment without its Prefect settings, with `PREFECT_HOME` in a place of the test's own."""
+    """The environment of this process without its Prefect settings; `PREFECT_HOME` is the test's own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     return {
         **environment,

@@ -69,7 +69,7 @@ def _checked(python: Path, version: str) -> Path:
     return python
 
 
-def _run(command: Sequence[str | Path]) -> None:
+def _run(command: Sequence[str | os.PathLike[str]]) -> None:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
@@ -109,7 +109,7 @@ class ReferenceServer:
         """Start it and return when it answers."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._process = Process(
-            [*self._command, "--no-ui"], log=self._directory / "server.log", env=self._env, cwd=self._directory
+            [*map(str, self._command), "--no-ui"], log=self._directory / "server.log", env=self._env, cwd=self._directory
         )
         self._process.wait_until(lambda: answers_ok(f"{self.api_url}/health"), timeout=120)
         return self
@@ -152,3 +152,8 @@ def run_client(
     if done.returncode:
         raise AssertionError(f"{script} ended with {done.returncode}:\n{done.stdout}")
     return done
+
+
+if __name__ == "__main__":
+    # Before the tests: so that no test's time limit pays for the installation.
+    print(reference_python())  # noqa: T201

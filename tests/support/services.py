@@ -61,7 +61,7 @@ class Postgres:
         import asyncpg
 
         connection = await asyncpg.connect(self.url, timeout=20)
-        row = await connection.fetchrow(
+        [row] = await connection.fetch(
             "SELECT rolsuper, EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pg_trgm') AS trigrams"
             " FROM pg_roles WHERE rolname = current_user"
         )
@@ -180,7 +180,7 @@ def _embedded_postgres() -> Iterator[str]:
                 "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
             )
         # pg_ctl hands its output to the server it starts: piping it would wait for the server's end.
-        start = [binaries / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "start"]
+        start: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "start"]
         started = subprocess.run(
             start, user=user, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
         )
