@@ -7,11 +7,12 @@ from prefect_kernel import errors, web
 from ..common.client import api_version, client_version, created_by
 from ..common.fields import KeyValueLabels
 from ..states import StateCreate, to_state
+from ..states.answers import orchestration_result
 from . import queries
 from .create import create
 from .group import group
 from .schemas import FlowRunCreate, FlowRunUpdate, SetState
-from .transitions import orchestration_result, set_state
+from .transitions import set_state
 from .wire import FLOW_RUN_WIRE
 
 _PENDING = StateCreate.model_validate({"type": "PENDING"})

@@ -202,14 +202,4 @@ async def set_state(
     return await propose(kernel, (policy, "global-flow"), transition, run_id, make, **options)
 
 
-def orchestration_result(move: Move) -> dict[str, Any]:
-    """The answer to a proposal; without a new state it shows the run's current one."""
-    state = move.validated if move.validated is not None else move.initial
-    return {
-        "state": None if state is None else state.to_json(),
-        "status": move.status,
-        "details": move.details,
-    }
-
-
-__all__ = ["apply", "load", "orchestration_result", "set_state", "transition"]
+__all__ = ["apply", "load", "set_state", "state_values", "transition"]

@@ -1,1 +1,30 @@
-"""Task runs."""
+"""Task runs.
+
+Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters` (POST filters), `create`, `transitions` (proposing
+states), `recorder` (runs told by client events), `queues` (background tasks), `queries` and `routes` (single runs),
+`reads` (lists).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import hookimpl, web
+
+from . import routes, schemas
+from .group import group
+from .queues import task_queues
+
+__all__ = ["group", "routes"]
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    schemas.max_cache_key_length = settings.server.tasks.max_cache_key_length
+    return [group]
+
+
+@hookimpl
+def kernel_lifespans() -> Iterable[Any]:
+    return [task_queues]

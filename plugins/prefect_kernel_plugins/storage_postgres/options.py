@@ -1,0 +1,51 @@
+"""Prefect's database settings as asyncpg's connection options."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+
+def connect_options(url: str, settings: Any) -> dict[str, Any]:
+    """Arguments for `asyncpg.connect` and `create_pool`.
+
+    The URL may carry further libpq parameters in its query, and `host=/directory` for a Unix socket. Times are seconds.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    database = settings.server.database
+    arguments = database.sqlalchemy.connect_args
+    options: dict[str, Any] = {
+        "host": query.pop("host", None) or parts.hostname,
+        "port": int(query.pop("port", 0)) or parts.port or 5432,
+        "user": query.pop("user", None) or (unquote(parts.username) if parts.username else None),
+        "password": query.pop("password", None) or (unquote(parts.password) if parts.password else None),
+        "database": unquote(parts.path.lstrip("/")) or None,
+        "timeout": database.connection_timeout or 60,
+        "command_timeout": database.timeout,
+        "statement_cache_size": 1000 if arguments.statement_cache_size is None else arguments.statement_cache_size,
+        "server_settings": {"jit": "off"},  # compiling a plan takes longer than any of our statements runs
+    }
+    if (sslmode := query.pop("sslmode", None) or query.pop("ssl", None)) is not None:
+        options["ssl"] = sslmode
+    if arguments.tls.enabled:
+        options["ssl"] = tls_context(arguments.tls)
+    if arguments.application_name is not None:
+        options["server_settings"]["application_name"] = arguments.application_name
+    elif "application_name" in query:
+        options["server_settings"]["application_name"] = query["application_name"]
+    if arguments.search_path is not None:
+        options["server_settings"]["search_path"] = arguments.search_path
+    return options
+
+
+def tls_context(tls: Any) -> ssl.SSLContext:
+    """TLS 1.2 or newer; the server's certificate is always verified."""
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    context.check_hostname = tls.check_hostname
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
