@@ -1,56 +1,65 @@
 """Wire encoders: raw database rows to JSON, without a model per row.
 
-A `Wire` is made at import from a list of fields in the order of the wire; each field takes the next column(s) of the
-row. For each dialect a function is generated once that builds the dict for a row, so a row costs a few microseconds.
+A `Wire` is made at import from a list of members in the order of the wire; each takes the next column(s) of the row.
+For each dialect a function is generated once that builds the dict for a row, so a row costs a few microseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
-from .sql.types import SQLITE, interval_from_text
+from .sql.types import SQLITE, interval_from_text, json_from_text
 from .web.reply import OPTIONS
 
 Row = Sequence[Any]
 
 
-def _time_sqlite(text: str | None) -> str | None:
-    """Stored text to RFC 3339 in UTC; the fraction is left out when it is zero, as pydantic does."""
+def seconds(value: timedelta) -> float:
+    """A duration as pydantic writes it: the sum of its parts, which may differ from total_seconds() in the last bit."""
+    return value.days * 86400.0 + value.seconds + value.microseconds / 1_000_000
+
+
+def json_fragment(text: str | None) -> Any:
+    """Stored JSON, passed through; parsed only where it has escapes, which the wire does not use for letters."""
     if text is None:
         return None
-    if text[19:] == ".000000":
-        return f"{text[:10]}T{text[11:19]}Z"
-    return f"{text[:10]}T{text[11:]}Z"
+    if "\\" not in text:
+        return orjson.Fragment(text)
+    value = json_from_text(text)
+    try:
+        orjson.dumps(value)
+    except TypeError:  # integers beyond 64 bits, lone surrogates
+        return orjson.Fragment(text)
+    return value
 
 
-def _json(text: Any) -> Any:
-    return None if text is None else orjson.Fragment(text)
+def _interval_sqlite(text: Any) -> float:
+    return 0.0 if text in _ZERO else seconds(interval_from_text(text))
 
 
-def _interval_sqlite(text: Any) -> float | None:
-    return None if text is None else interval_from_text(text).total_seconds()
+_ZERO = ("1970-01-01 00:00:00.000000", "0", 0)
 
 
-def _interval_pg(value: timedelta | None) -> float | None:
-    return None if value is None else value.total_seconds()
-
-
-def _bool_sqlite(value: int | None) -> bool | None:
-    return None if value is None else value != 0
-
-
-_CONVERTERS: dict[str, tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]] = {
-    # kind: (SQLite, PostgreSQL); None passes the cell through
-    "plain": (None, None),
-    "time": (_time_sqlite, None),
-    "json": (_json, _json),
-    "interval": (_interval_sqlite, _interval_pg),
-    "bool": (_bool_sqlite, None),
+# The source of a converter, given the source of a cell that is not NULL; None passes the cell through.
+_SQLITE_SOURCES: dict[str, str | None] = {
+    "plain": None,
+    "time": "({0}[:10] + 'T' + {0}[11:] + 'Z' if {0}[19:] != '.000000' else {0}[:10] + 'T' + {0}[11:19] + 'Z')",
+    "json": "_json({0})",
+    "interval": "_interval_sqlite({0})",
+    "bool": "({0} != 0)",
 }
+_POSTGRESQL_SOURCES: dict[str, str | None] = {
+    "plain": None,
+    "time": None,
+    "json": "_json({0})",
+    "interval": "_seconds({0})",
+    "bool": None,
+}
+_NAMES: dict[str, Any] = {"_json": json_fragment, "_interval_sqlite": _interval_sqlite, "_seconds": seconds}
 
 
 class Field:
@@ -71,6 +80,25 @@ class Computed:
         self.key, self.function = key, function
 
 
+class Derived:
+    """A member made from the raw cells of other columns, named by their keys, and from the time of the answer.
+
+    The functions (one per dialect, or one for both) are called with those cells and an aware UTC datetime.
+    """
+
+    width = 0
+
+    def __init__(
+        self,
+        key: str,
+        columns: Sequence[str],
+        sqlite: Callable[..., Any],
+        postgresql: Callable[..., Any] | None = None,
+    ) -> None:
+        self.key, self.columns = key, tuple(columns)
+        self.sqlite, self.postgresql = sqlite, postgresql or sqlite
+
+
 class Nested:
     """A member that is an object of its own, or null when its first column is NULL (an outer join found nothing)."""
 
@@ -80,70 +108,80 @@ class Nested:
 
 
 class Skip:
-    """Columns that are selected for `Computed` members only."""
+    """Columns that are selected for `Computed` and `Derived` members only."""
 
-    key = ""
-
-    def __init__(self, width: int = 1) -> None:
-        self.width = width
+    def __init__(self, width: int = 1, key: str = "") -> None:
+        self.width, self.key = width, key
 
 
-Member = Field | Computed | Nested | Skip
+Member = Field | Computed | Derived | Nested | Skip
 
 
 class Wire:
-    """Encodes rows of one resource."""
+    """Encodes rows of one resource. `now` is what rolling estimates are made with, by default the present."""
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
         self.width = sum(m.width for m in self.members)
-        self._functions: dict[str, Callable[[Row], dict[str, Any]]] = {}
+        self._functions: dict[str, Callable[[Row, datetime], dict[str, Any]]] = {}
 
     def _source(self, dialect: str, at: int, names: dict[str, Any]) -> str:
+        sources = _SQLITE_SOURCES if dialect == SQLITE else _POSTGRESQL_SOURCES
+        positions: dict[str, int] = {}
+        position = at
+        for member in self.members:
+            if member.width:
+                positions[member.key] = position
+            position += member.width
+
+        def name(value: Any) -> str:
+            names[f"c{len(names)}"] = value
+            return f"c{len(names) - 1}"
+
         parts = []
         for member in self.members:
             if isinstance(member, Field):
-                convert = member.kind if callable(member.kind) else _CONVERTERS[member.kind][dialect != SQLITE]
-                if convert is None:
+                if callable(member.kind):
+                    parts.append(f"{member.key!r}: {name(member.kind)}(r[{at}])")
+                elif (source := sources[member.kind]) is None:
                     parts.append(f"{member.key!r}: r[{at}]")
                 else:
-                    name = f"c{len(names)}"
-                    names[name] = convert
-                    parts.append(f"{member.key!r}: {name}(r[{at}])")
+                    parts.append(f"{member.key!r}: None if (v := r[{at}]) is None else {source.format('v')}")
             elif isinstance(member, Computed):
-                name = f"c{len(names)}"
-                names[name] = member.function
-                parts.append(f"{member.key!r}: {name}(r, {dialect!r})")
+                parts.append(f"{member.key!r}: {name(member.function)}(r, {dialect!r})")
+            elif isinstance(member, Derived):
+                function = member.sqlite if dialect == SQLITE else member.postgresql
+                cells = ", ".join(f"r[{positions[key]}]" for key in member.columns)
+                parts.append(f"{member.key!r}: {name(function)}({cells}, now)")
             elif isinstance(member, Nested):
                 inner = member.wire._source(dialect, at, names)
                 parts.append(f"{member.key!r}: None if r[{at}] is None else {inner}")
             at += member.width
         return "{" + ", ".join(parts) + "}"
 
-    def function(self, dialect: str) -> Callable[[Row], dict[str, Any]]:
-        """The function from a raw row to an encodable dict."""
+    def function(self, dialect: str) -> Callable[[Row, datetime], dict[str, Any]]:
+        """The function from a raw row and the present to an encodable dict."""
         function = self._functions.get(dialect)
         if function is None:
-            names: dict[str, Any] = {}
+            names = dict(_NAMES)
             source = self._source(dialect, 0, names)
-            function = eval(f"lambda r: {source}", names)  # noqa: S307 - our own text, as namedtuple does
+            function = eval(f"lambda r, now: {source}", names)  # noqa: S307 - our own text, as namedtuple does
             self._functions[dialect] = function
         return function
 
-    def object(self, dialect: str, row: Row) -> dict[str, Any]:
+    def object(self, dialect: str, row: Row, now: datetime | None = None) -> dict[str, Any]:
         """One row as an encodable dict."""
-        return self.function(dialect)(row)
+        return self.function(dialect)(row, now or datetime.now(UTC))
 
-    def one(self, dialect: str, row: Row) -> bytes:
+    def one(self, dialect: str, row: Row, now: datetime | None = None) -> bytes:
         """One row as JSON."""
-        return orjson.dumps(self.function(dialect)(row), option=OPTIONS)
+        return orjson.dumps(self.function(dialect)(row, now or datetime.now(UTC)), option=OPTIONS)
 
-    def many(self, dialect: str, rows: Iterable[Row]) -> bytes:
+    def many(self, dialect: str, rows: Iterable[Row], now: datetime | None = None) -> bytes:
         """Rows as a JSON array."""
-        function = self.function(dialect)
-        return orjson.dumps([function(row) for row in rows], option=OPTIONS)
+        return orjson.dumps(self.objects(dialect, rows, now), option=OPTIONS)
 
-    def objects(self, dialect: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    def objects(self, dialect: str, rows: Iterable[Row], now: datetime | None = None) -> list[dict[str, Any]]:
         """Rows as encodable dicts."""
-        function = self.function(dialect)
-        return [function(row) for row in rows]
+        function, now = self.function(dialect), now or datetime.now(UTC)
+        return [function(row, now) for row in rows]

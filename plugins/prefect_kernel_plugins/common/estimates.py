@@ -1,0 +1,56 @@
+"""Members of runs that are not stored: estimates made from a row's raw cells and the present."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from prefect_kernel.sql.types import interval_from_text, timestamp_from_text
+from prefect_kernel.transition import TERMINAL_STATES
+from prefect_kernel.wire import Derived, seconds
+
+_ZERO = ("1970-01-01 00:00:00.000000", "0", 0)
+
+
+def _run_time_sqlite(state_type: str | None, total: str, state_timestamp: str | None, now: datetime) -> float:
+    if state_type == "RUNNING" and state_timestamp is not None:
+        return seconds(interval_from_text(total) + (now - timestamp_from_text(state_timestamp)))
+    return 0.0 if total in _ZERO else seconds(interval_from_text(total))
+
+
+def _run_time_pg(state_type: str | None, total: timedelta, state_timestamp: datetime | None, now: datetime) -> float:
+    if state_type == "RUNNING" and state_timestamp is not None:
+        return seconds(total + (now - state_timestamp))
+    return seconds(total)
+
+
+def _lateness_sqlite(start: str | None, expected: str | None, state_type: str | None, now: datetime) -> float:
+    if expected is None or start == expected:
+        return 0.0
+    if start is not None:
+        if start < expected:
+            return 0.0
+        return seconds(datetime.fromisoformat(start) - datetime.fromisoformat(expected))
+    if state_type in TERMINAL_STATES:
+        return 0.0
+    return max(seconds(now - timestamp_from_text(expected)), 0.0)
+
+
+def _lateness_pg(start: datetime | None, expected: datetime | None, state_type: str | None, now: datetime) -> float:
+    if expected is None:
+        return 0.0
+    if start is not None:
+        return seconds(start - expected) if start > expected else 0.0
+    if state_type in TERMINAL_STATES:
+        return 0.0
+    return max(seconds(now - expected), 0.0)
+
+
+ESTIMATED_RUN_TIME = Derived(
+    "estimated_run_time", ("state_type", "total_run_time", "state_timestamp"), _run_time_sqlite, _run_time_pg
+)
+"""total_run_time, plus the time since the last state for a run that is RUNNING."""
+
+ESTIMATED_START_TIME_DELTA = Derived(
+    "estimated_start_time_delta", ("start_time", "expected_start_time", "state_type"), _lateness_sqlite, _lateness_pg
+)
+"""How much later than expected the run started, or how long it has been due."""
