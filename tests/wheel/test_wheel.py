@@ -26,7 +26,7 @@ pytestmark = [
 def build(target: str, directory: Path) -> Path:
     """Build the distribution from the sources that these tests belong to."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", directory],
+        [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(directory)],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -46,7 +46,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` directory of an environment in which the wheel has been installed, and nothing by the tests."""
     directory = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", directory], check=True, capture_output=True)
-    install = [directory / "bin" / "python", "-m", "pip", "install", "--quiet", wheel]
+    install = [str(directory / "bin" / "python"), "-m", "pip", "install", "--quiet", str(wheel)]
     done = subprocess.run(install, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout
     return directory / "bin"
@@ -100,7 +100,7 @@ def test_the_command_works_where_only_the_wheel_is_installed(installed: Path, tm
 def test_the_defaults_serve_where_only_the_wheel_is_installed(installed: Path, tmp_path: Path) -> None:
     """The README's first command, with a port and a home of the test's own, makes a database and answers."""
     port = free_port()
-    command = [installed / "prefect-kernel", "serve", "--port", str(port)]
+    command = [str(installed / "prefect-kernel"), "serve", "--port", str(port)]
     log = tmp_path / "log"
     server = Process(command, log=log, env=clean_environment(tmp_path / "home"), cwd=tmp_path)
     try:
