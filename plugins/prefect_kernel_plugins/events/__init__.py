@@ -11,17 +11,13 @@ from typing import Any
 
 from prefect_kernel import Service, hookimpl, web
 
-from . import routes
-from .group import group
-from .persister import EventPersister, outbox_wanted
-from .received import Limits
-from .sink import event_sink
-
-__all__ = ["group", "routes"]
-
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from . import routes  # noqa: F401 - declares the routes
+    from .group import group
+    from .received import Limits
+
     events = settings.server.events
     Limits.name_length = events.maximum_event_name_length
     Limits.labels = events.maximum_labels_per_resource
@@ -32,9 +28,14 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
 
 @hookimpl
 def kernel_lifespans() -> Iterable[Any]:
+    from .persister import outbox_wanted
+    from .sink import event_sink
+
     return [outbox_wanted, event_sink]
 
 
 @hookimpl
 def kernel_services(settings: Any) -> Iterable[type[Service]]:
+    from .persister import EventPersister
+
     return [EventPersister]

@@ -10,12 +10,10 @@ from typing import Any
 
 from prefect_kernel import hookimpl, web
 
-from . import routes
-from .group import group
-
-__all__ = ["group", "routes"]
-
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from . import routes  # noqa: F401 - declares the routes
+    from .group import group
+
     return [group]

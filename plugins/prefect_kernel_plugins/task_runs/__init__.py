@@ -12,19 +12,18 @@ from typing import Any
 
 from prefect_kernel import hookimpl, web
 
-from . import routes, schemas
-from .group import group
-from .queues import task_queues
-
-__all__ = ["group", "routes"]
-
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from . import routes, schemas
+    from .group import group
+
     schemas.max_cache_key_length = settings.server.tasks.max_cache_key_length
     return [group]
 
 
 @hookimpl
 def kernel_lifespans() -> Iterable[Any]:
+    from .queues import task_queues
+
     return [task_queues]

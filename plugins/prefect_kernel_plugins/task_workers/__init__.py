@@ -1,6 +1,6 @@
 """Task workers: processes that run background tasks, while they are connected.
 
-`subscriptions` hands out task runs over a WebSocket; `POST /task_workers/filter` lists who is connected.
+`subscriptions` hands out task runs over a WebSocket; `routes` lists who is connected.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import Any
 
 from prefect_kernel import hookimpl, web
 
-from . import routes, subscriptions
-from .group import group, sockets
-
-__all__ = ["group", "routes", "sockets", "subscriptions"]
-
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from . import routes, subscriptions  # noqa: F401 - declares the routes
+    from .group import group, sockets
+
     return [group, sockets]
 
 
 @hookimpl
 def kernel_lifespans() -> Iterable[Any]:
-    return [subscriptions.task_workers]
+    from .subscriptions import task_workers
+
+    return [task_workers]
