@@ -109,7 +109,10 @@ class ReferenceServer:
         """Start it and return when it answers."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._process = Process(
-            [*map(str, self._command), "--no-ui"], log=self._directory / "server.log", env=self._env, cwd=self._directory
+            [*map(str, self._command), "--no-ui"],
+            log=self._directory / "server.log",
+            env=self._env,
+            cwd=self._directory,
         )
         self._process.wait_until(lambda: answers_ok(f"{self.api_url}/health"), timeout=120)
         return self
