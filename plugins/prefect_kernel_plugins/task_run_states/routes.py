@@ -1,0 +1,10 @@
+"""Routes of task run states."""
+
+from prefect_kernel import web
+
+from ..task_runs.tables import task_run_state
+from ..states.reads import state_routes
+
+group = web.Group("Task Run States", prefix="/task_run_states")
+
+state_routes(group, task_run_state, "task_run_id", "Task run state not found")
