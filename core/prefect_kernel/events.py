@@ -22,9 +22,9 @@ outbox = sa.Table(
     "kernel_event_outbox",
     metadata,
     sa.Column("seq", sa.BigInteger, primary_key=True),
-    sa.Column("id", UUID()),
-    sa.Column("event", sa.Text),
-    sa.Column("created", Timestamp()),
+    sa.Column("id", UUID(), nullable=False),
+    sa.Column("event", sa.Text(), nullable=False),
+    sa.Column("created", Timestamp(), nullable=False),
 )
 
 _PUT = Statement(
