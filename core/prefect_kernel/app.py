@@ -37,6 +37,9 @@ class Kernel:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
         self.plugins = plugins or self._load_builtins()
+        for plugin, declared in self.plugins.collect("kernel_settings"):
+            settings.adopt(plugin, [declared])
+        settings.check_names()
         self.api = settings.server.api.base_path or "/api"
         self.cors = Cors(settings.server.api)
         self.check_request: Callable[[Request, Endpoint], Awaitable[None]] | None = None

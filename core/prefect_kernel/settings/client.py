@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import SettingsError
 from .derive import Values, connected_to_cloud, default_paths, replaced
@@ -14,12 +14,6 @@ from .sources import Source
 
 if TYPE_CHECKING:
     from .root import Settings
-
-
-def _no_more_than_a_batch(group: "LoggingToApiSettings") -> "LoggingToApiSettings":
-    if group.batch_size < group.max_log_size:
-        raise ValueError("max_log_size must not be greater than batch_size")
-    return group
 
 
 def _split(value: Any) -> Any:
@@ -117,6 +111,12 @@ class LoggingToApiSettings(Group):
     batch_size: int = field(4000000)
     max_log_size: int = field(1000000)
     when_missing_flow: Literal["warn", "error", "ignore"] = field("warn")
+
+    @model_validator(mode="after")
+    def _one_log_fits_into_a_batch(self) -> Self:
+        if self.batch_size < self.max_log_size:
+            raise ValueError("max_log_size must not be greater than batch_size")
+        return self
 
 
 class LoggingSettings(Group):

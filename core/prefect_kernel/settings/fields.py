@@ -37,13 +37,11 @@ def field(
 
 # ---------------------------------------------------------------- types
 def _seconds(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    if isinstance(value, str):
+    if isinstance(value, int | float | str):
         try:
             return timedelta(seconds=float(value))
-        except ValueError:
-            return value  # ISO 8601, which pydantic reads
+        except (ValueError, OverflowError):
+            return value  # ISO 8601, which pydantic reads, or nonsense, which it refuses
     return value
 
 

@@ -11,8 +11,17 @@ from ..errors import SettingsError
 from .fields import declarations
 from .resolve import Unknown
 
-# Read by Prefect, or by this server, without being settings.
-OTHERS = frozenset({"PREFECT_PROFILE", "PREFECT_SERVER_ENCRYPTION_KEY", "PREFECT_API_TELEMETRY_ENVIRONMENT"})
+# Read by Prefect, by this server or by its tests, without being settings.
+OTHERS = frozenset(
+    {
+        "PREFECT_PROFILE",
+        "PREFECT_SERVER_ENCRYPTION_KEY",
+        "PREFECT_API_TELEMETRY_ENVIRONMENT",
+        "PREFECT_KERNEL_REFERENCE_PYTHON",
+        "PREFECT_KERNEL_TEST_POSTGRES_URL",
+        "PREFECT_KERNEL_TEST_REDIS_URL",
+    }
+)
 
 OURS = ("PREFECT_SERVER_", "PREFECT_KERNEL_")
 

@@ -10,7 +10,7 @@ from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapt
 
 from ..errors import PluginError, SettingsError
 from .fields import Declaration
-from .resolve import Found, Resolution, explain_value, take
+from .resolve import Found, Resolution, explain_value, rank_of, take
 from .sources import Source
 
 PREFIX = "PREFECT_KERNEL_"
@@ -71,11 +71,13 @@ class PluginSettings(Mapping[str, Any]):
         found_all: dict[str, Found] = {}
         problems: list[str] = []
         sources = list(sources)
+        # A second kernel with the same settings object declares the same again.
+        others = {name: at for name, at in self.declared.items() if at[0] != plugin}
         for setting in settings:
-            adapter = _check(plugin, setting, {**taken, **self.declared, **declared})
+            adapter = _check(plugin, setting, {**taken, **others, **declared})
             resolution = Resolution()
-            for source in sources:
-                _look_up(setting, source, resolution)
+            for index, source in enumerate(sources):
+                _look_up(setting, source, index, resolution)
             problems += resolution.problems
             found = resolution.found.get(setting.path)
             try:
@@ -106,6 +108,8 @@ def _check(plugin: str, setting: object, taken: Mapping[str, Any]) -> TypeAdapte
             raise PluginError(
                 f"plugin {plugin}: {name!r} is no name for a setting; use capitals, digits and underscores."
             )
+        if name.startswith("PREFECT_SERVER_"):
+            raise PluginError(f"plugin {plugin}: {name} looks like a setting of Prefect; begin with {PREFIX}.")
         if name in taken:
             raise PluginError(f"plugin {plugin}: there is a setting named {name} already.")
     try:
@@ -114,16 +118,15 @@ def _check(plugin: str, setting: object, taken: Mapping[str, Any]) -> TypeAdapte
         raise PluginError(f"plugin {plugin}: the type of setting {setting.name} cannot be validated.") from error
 
 
-def _look_up(setting: Setting, source: Source, resolution: Resolution) -> None:
+def _look_up(setting: Setting, source: Source, index: int, resolution: Resolution) -> None:
     declared = setting.declaration
     if source.kind == "table":
         here: Any = source.values
         for key in setting.path:
             here = here.get(key) if isinstance(here, Mapping) else None
         if here is not None:
-            take(declared, len(declared.aliases), declared.dotted, here, source, resolution)
+            take(declared, rank_of(index, 0), declared.dotted, here, source, resolution)
         return
     for position, name in enumerate(declared.names):
         if source.values.get(name) is not None or (source.kind == "override" and name in source.values):
-            rank = len(declared.aliases) if source.kind == "profile" else position
-            take(declared, rank, name, source.values[name], source, resolution)
+            take(declared, rank_of(index, position), name, source.values[name], source, resolution)

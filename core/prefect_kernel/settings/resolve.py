@@ -47,22 +47,27 @@ class Resolution:
     problems: list[str] = field(default_factory=list)
 
     def offer(self, path: tuple[str, ...], candidate: Found) -> None:
-        """Take the candidate unless a better one is there. Sources must come in order, the one that wins first."""
+        """Take the candidate unless a better one is there."""
         known = self.found.get(path)
         if known is None or candidate.rank < known.rank:
             self.found[path] = candidate
 
 
-# The name under which a value was given counts more than the place: Prefect collects values by name before it looks at
-# the names in their order. A whole group given as JSON comes before the names of its settings, and what files give by
-# path or profile counts as given under the last alias.
-OVERRIDE, GROUP, FIRST_NAME = -2, -1, 0
+# The source that comes first wins, and within a source the name that comes first. Only a whole group, given as JSON in
+# one variable, wins over the variables of its settings wherever they stand.
+OVERRIDE, GROUP = -2, -1
+_NAMES_PER_SOURCE = 1000
+
+
+def rank_of(index: int, position: int) -> int:
+    """How good a value is that the source of that index gives under the name of that position; less is better."""
+    return index * _NAMES_PER_SOURCE + position
 
 
 @cache
 def _names(root: type[Group]) -> dict[str, tuple[Declaration, int]]:
     return {
-        name: (declared, FIRST_NAME + position)
+        name: (declared, position)
         for declared in declarations(root).values()
         for position, name in enumerate(declared.names)
     }
@@ -76,15 +81,15 @@ def _group_names(root: type[Group]) -> dict[str, tuple[str, ...]]:
 def resolve(root: type[Group], sources: list[Source]) -> Resolution:
     """Look every setting below a root up in all sources."""
     resolution = Resolution()
-    for source in sources:
+    for index, source in enumerate(sources):
         if source.kind == "table":
-            _take_table(root, source, source.values, (), resolution)
+            _take_table(root, source, index, resolution)
         else:
-            _take_names(root, source, resolution)
+            _take_names(root, source, index, resolution)
     return resolution
 
 
-def _take_names(root: type[Group], source: Source, resolution: Resolution) -> None:
+def _take_names(root: type[Group], source: Source, index: int, resolution: Resolution) -> None:
     names, group_names = _names(root), _group_names(root)
     for name, value in source.values.items():
         if value is None and source.kind != "override":
@@ -92,20 +97,15 @@ def _take_names(root: type[Group], source: Source, resolution: Resolution) -> No
         known = names.get(name)
         if known is None and source.kind == "override":
             declared = declarations(root).get(tuple(name.split(".")))
-            known = (declared, OVERRIDE) if declared is not None else None
+            known = (declared, 0) if declared is not None else None
         if known is not None:
             declared, position = known
-            take(declared, _rank(source, declared, position), name, value, source, resolution)
+            best = OVERRIDE if source.kind == "override" else rank_of(index, position)
+            take(declared, best, name, value, source, resolution)
         elif name in group_names and source.kind in ("environment", "dotenv"):
             _take_group(root, group_names[name], name, value, source, resolution)
         elif name.startswith("PREFECT_") or source.kind == "override":
             resolution.unknown.append(Unknown(name, source, value))
-
-
-def _rank(source: Source, declared: Declaration, position: int) -> int:
-    if source.kind == "override":
-        return OVERRIDE
-    return len(declared.aliases) if source.kind in ("table", "profile") else position
 
 
 def take(declared: Declaration, rank: int, name: str, value: Any, source: Source, resolution: Resolution) -> None:
@@ -142,13 +142,11 @@ def _take_group(
             resolution.unknown.append(Unknown(".".join(below), Source(source.label, "table", {}), found))
 
 
-def _take_table(
-    root: type[Group], source: Source, table: Mapping[str, Any], path: tuple[str, ...], resolution: Resolution
-) -> None:
-    for below, value in _leaves(table, path, groups(root)):
+def _take_table(root: type[Group], source: Source, index: int, resolution: Resolution) -> None:
+    for below, value in _leaves(source.values, (), groups(root)):
         declared = declarations(root).get(below)
         if declared is not None:
-            take(declared, len(declared.aliases), ".".join(below), value, source, resolution)
+            take(declared, rank_of(index, 0), ".".join(below), value, source, resolution)
         elif below in groups(root):
             resolution.problems.append(f"[{'.'.join(below)}] in {source.label} must be a table of settings.")
         else:
