@@ -7,6 +7,8 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
+HERE = Path(__file__).parent
+
 
 class _Statements(list[str]):
     """A file to alembic, which writes one statement at a time."""
@@ -24,7 +26,7 @@ class _Statements(list[str]):
 def configuration() -> Config:
     """Where alembic finds the chain of migrations."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "kernel_migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(HERE / "kernel_migrations").replace("%", "%%"))
     return config
 
 

@@ -84,7 +84,8 @@ async def _create(connection: Any) -> Found:
         if await connection.fetchval("SELECT current_schema()") is None:
             raise DatabaseNotReady("No schema of the search path exists in the database; create one first.")
         script = ";\n".join(s.rstrip(";") for s in statements(POSTGRESQL) + statements("kernel_postgresql"))
-        script = script.replace("CREATE TABLE alembic_version", "CREATE TABLE IF NOT EXISTS alembic_version")
+        # An interrupted migration of Prefect's leaves an empty `alembic_version` and nothing else.
+        script = f"DROP TABLE IF EXISTS alembic_version;\n{script}"
         # The extension may live in a schema off the search path, where its operator class must be named with it.
         if home := await connection.fetchval(
             "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"

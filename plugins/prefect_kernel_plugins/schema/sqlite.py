@@ -71,17 +71,14 @@ def upgrade(connection: sqlite3.Connection) -> Found:
         found = detect(connection)
         refuse(found)
         if found.state is State.EMPTY:
+            # An interrupted migration of Prefect's leaves an empty `alembic_version` and nothing else.
+            connection.execute("DROP TABLE IF EXISTS alembic_version")
             for statement in statements(SQLITE) + statements("kernel_sqlite"):
-                connection.execute(_again(statement))
+                connection.execute(statement)
         else:
             _to_head(connection, found)
             _kernel_to_head(connection, found)
         return detect(connection)
-
-
-def _again(statement: str) -> str:
-    # An interrupted migration of Prefect's leaves an empty `alembic_version` and nothing else.
-    return statement.replace("CREATE TABLE alembic_version", "CREATE TABLE IF NOT EXISTS alembic_version")
 
 
 def _to_head(connection: sqlite3.Connection, found: Found) -> None:
@@ -112,8 +109,9 @@ def stamp(connection: sqlite3.Connection) -> Found:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         if missing := sorted(table_names(SQLITE) - tables):
             raise DatabaseNotReady(f"The database cannot be stamped: it has no table {', '.join(missing)}.")
-        (version_table,) = (s for s in statements(SQLITE) if s.startswith("CREATE TABLE alembic_version"))
-        connection.execute(_again(version_table))
+        if "alembic_version" not in tables:
+            (version_table,) = (s for s in statements(SQLITE) if s.startswith("CREATE TABLE alembic_version"))
+            connection.execute(version_table)
         connection.execute("DELETE FROM alembic_version")
         connection.execute("INSERT INTO alembic_version VALUES (?)", (HEAD[SQLITE],))
         return detect(connection)
