@@ -7,4 +7,5 @@ from ..states.reads import state_routes
 
 group = web.Group("Task Run States", prefix="/task_run_states")
 
-state_routes(group, task_run_state, "task_run_id", "Task run state not found")
+# The reference says "Flow run" here too.
+state_routes(group, task_run_state, "task_run_id", "Flow run state not found")
