@@ -123,13 +123,13 @@ def open_sockets(config: ServeConfig) -> list[socket.socket]:
     """
     if config.sockets:
         return list(config.sockets)
+    if not 0 <= config.port <= 65535:
+        raise ServerError(f"Cannot listen on port {config.port}: ports go from 0 to 65535.")
     host = config.host.removeprefix("[").removesuffix("]")
     try:
         found = socket.getaddrinfo(host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         raise ServerError(f"Cannot listen on {host!r}: it is neither an address nor the name of this host.") from error
-    except OverflowError as error:
-        raise ServerError(f"Cannot listen on port {config.port}: ports go from 0 to 65535.") from error
     opened: list[socket.socket] = []
     port = config.port
     for family, kind, proto, _, address in dict.fromkeys(found):

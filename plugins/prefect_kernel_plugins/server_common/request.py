@@ -179,11 +179,7 @@ class HTTPRequest:
 
     def _send_body(self, body: bytes, more: bool) -> None:
         connection = self.connection
-        if self._head:
-            content = self._finish_head(body, more)
-            self._head = b""
-        else:
-            content = b""
+        content = self._finish_head(body, more) if self._head else b""
         if self._bodyless:
             pass
         elif self._chunked:
@@ -194,12 +190,12 @@ class HTTPRequest:
         elif self._left is None:
             content += body  # the end of the connection is the end of the body
         else:
-            self._left -= len(body)
-            if self._left < 0:
-                raise RuntimeError("The response is longer than its content-length.")
+            left = self._left - len(body)
+            if left < 0 or (left and not more):
+                raise RuntimeError(f"The response is {'longer' if left < 0 else 'shorter'} than its content-length.")
+            self._left = left
             content += body
-            if not more and self._left:
-                raise RuntimeError("The response is shorter than its content-length.")
+        self._head = b""
         if content and not self.gone:
             connection.write(content)
         if not more:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 from prefect_kernel.ports.server import ServerRunner
 from tests.plugins.servers.conftest import Stage
@@ -54,14 +55,16 @@ def test_client_library_talks(stage: Stage) -> None:
     async def scenario(runner: ServerRunner) -> None:
         async with (
             serving(runner, talker) as server,
-            connect(f"ws://{server.authority}/p", subprotocols=["prefect", "b"], max_size=None) as client,  # type: ignore[list-item]
+            connect(
+                f"ws://{server.authority}/p", subprotocols=[Subprotocol("prefect"), Subprotocol("b")], max_size=None
+            ) as client,
         ):
             assert client.subprotocol == "prefect"
             for size in (0, 1, 125, 126, 65535, 65536, 1_000_000):
                 for message in ("ü" * (size // 2), b"\xff" * size):
                     await client.send(message)
                     assert await client.recv() == message
-            await client.send(iter(["frag", "", "mented ", "ÿ"]))  # type: ignore[arg-type]
+            await client.send(iter(["frag", "", "mented ", "ÿ"]))
             assert await client.recv() == "fragmented ÿ"
             await asyncio.wait_for(await client.ping("here"), PATIENCE)
             await client.close(4000, "bye")
@@ -194,7 +197,7 @@ def test_handshake_behind_pipelined_request(stage: Stage) -> None:
 
 @modes
 def test_pong_after_what_came_before_is_taken(stage: Stage, mode: str) -> None:
-    """A pong is sent only when the application has taken the messages before the ping, and those after it don't wait."""
+    """A pong is sent when the application has taken the messages before the ping, but not those after it."""
 
     async def scenario(runner: ServerRunner) -> None:
         app = Recorder(mode, open_gate=False)

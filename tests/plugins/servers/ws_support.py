@@ -28,7 +28,9 @@ def frame(opcode: int, payload: bytes | str, *, fin: bool = True, mask: bytes | 
         head = bytes((first, flag | 127)) + len(data).to_bytes(8, "big")
     if mask is None:
         return head + data
-    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+    key = (mask * (len(data) // 4 + 1))[: len(data)]
+    masked = int.from_bytes(data, "big") ^ int.from_bytes(key, "big")
+    return head + mask + masked.to_bytes(len(data), "big")
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
