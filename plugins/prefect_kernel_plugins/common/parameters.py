@@ -110,13 +110,50 @@ def uses_variables(value: Any) -> bool:
     return False
 
 
-def prepared(schema: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a parameter schema in which properties of type null-able tuples read as JSON Schema 2020-12 has them."""
+_BLOCK_REFERENCE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "$ref": {
+            "oneOf": [
+                {"type": "string", "format": "uuid"},
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
+    },
+    "required": ["$ref"],
+}
+"""What may stand for a block: its id, or its type and name."""
+
+
+def _modern(group: dict[str, Any], *, nullable_defaults: bool) -> None:
+    """Bring the properties of an object schema to JSON Schema 2020-12, in place.
+
+    Old clients' schemas write optional values without null, and tuples as `items` lists.
+    """
+    required = group.get("required", [])
+    for name, part in group["properties"].items():
+        optional = name not in required and part.get("type", "null") != "null"
+        if optional and ("default" not in part or nullable_defaults):
+            part["anyOf"] = [{"type": part.pop("type")}, {"type": "null"}]
+        if part.get("items") and isinstance(part["items"], list) and not part.get("prefixItems"):
+            part["prefixItems"] = part.pop("items")
+        if "properties" in part:
+            _modern(part, nullable_defaults=nullable_defaults)
+
+
+def prepared(schema: dict[str, Any], *, nullable_defaults: bool = False) -> dict[str, Any]:
+    """A copy of a parameter schema that a 2020-12 validator understands; blocks may be given by reference.
+
+    `nullable_defaults` lets null stand for values that have a default.
+    """
     schema = copy.deepcopy(schema)
-    for group in (schema, *schema.get("definitions", {}).values(), *schema.get("$defs", {}).values()):
-        for part in (group.get("properties") or {}).values() if isinstance(group, dict) else ():
-            if isinstance(part, dict) and part.get("type") == "array" and isinstance(part.get("items"), list):
-                part["prefixItems"] = part.pop("items")
+    if "properties" in schema:
+        _modern(schema, nullable_defaults=nullable_defaults)
+    for definition in list(schema.get("definitions", {}).values()):
+        if "properties" in definition:
+            _modern(definition, nullable_defaults=nullable_defaults)
+        if "block_type_slug" in definition:
+            schema["definitions"][definition["title"]] = {"oneOf": [definition, _BLOCK_REFERENCE]}
     return schema
 
 
