@@ -184,6 +184,7 @@ def url(database: Database, database_url: str) -> str:
     return database_url
 
 
+@pytest.mark.reference
 async def test_reference_finds_nothing_to_do(
     database: Database, url: str, reference_python: Path, reference_facts: Any
 ) -> None:
@@ -194,6 +195,7 @@ async def test_reference_finds_nothing_to_do(
     assert (await database.detect()).state is State.READY
 
 
+@pytest.mark.reference
 async def test_upgrade_of_a_real_3_8_4(
     database: Database, url: str, reference_python: Path, reference_facts: Any
 ) -> None:
