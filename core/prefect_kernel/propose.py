@@ -18,7 +18,9 @@ async def propose(
     """Run a transition unit (`unit(kernel, *args, **options)`), and what it left to do after the commit."""
     move = await kernel.storage.write(unit, kernel, *args, **options)
     for action in move.on_commit:
-        action()
+        result = action()
+        if result is not None:
+            await result
     if move.events:
         kernel.events.committed()
     return move

@@ -120,7 +120,6 @@ class Move:
     """
 
     __slots__ = (
-        "_rule",
         "api_version",
         "client_version",
         "context",
@@ -133,6 +132,7 @@ class Move:
         "now",
         "on_commit",
         "proposed",
+        "rule",
         "run",
         "status",
         "trail",
@@ -166,10 +166,11 @@ class Move:
         """Declared writes, applied in order in the transaction of the transition."""
         self.events: list[dict[str, Any]] = []
         self.on_commit: list[Any] = []
-        """Functions without arguments, called once the transaction is committed."""
+        """Functions without arguments, called once the transaction is committed; an awaitable they return is awaited."""
         self.trail: list[tuple[str, str, str | None]] = []
         """(rule, outcome, reason) of every rule that was asked, in order."""
-        self._rule: Rule | None = None
+        self.rule: Rule | None = None
+        """The rule that is being asked."""
 
     @property
     def initial_type(self) -> str | None:
@@ -184,10 +185,10 @@ class Move:
         if self.validated is not None:
             raise RuntimeError("The transition is already validated.")
         self.proposed, self.status, self.details = state, status, details
-        if self._rule is not None:
-            self._rule.to_type = None if state is None else state.type
-            self._rule.outcome = status
-            self._rule.reason = details.get("reason")
+        if self.rule is not None:
+            self.rule.to_type = None if state is None else state.type
+            self.rule.outcome = status
+            self.rule.reason = details.get("reason")
 
     def reject(self, state: State | None, reason: str | None) -> None:
         """Refuse the proposal and commit `state` instead; with None nothing is written."""
@@ -337,14 +338,14 @@ def decide(move: Move, *policies: ResolvedPolicy) -> Generator[Any, Any, None]:
             if not cls.transform and rule.invalid(move):
                 trail.append((cls.rule_name(), "skipped", None))
                 continue
-            move._rule = rule
+            move.rule = rule
             try:
                 result = rule.before(move)
                 if result is not None:
                     yield from _run_hook(result)
-            except Exception as error:
-                fail(move, cls, policy, error)
-            move._rule = None
+            except Exception as error:  # noqa: BLE001 - a rule may raise anything, and each must close the way
+                fail(move, rule, policy, error)
+            move.rule = None
             if not cls.transform or rule.outcome is not None:
                 trail.append((cls.rule_name(), rule.outcome or "passed", rule.reason))
 
@@ -364,12 +365,15 @@ def decide(move: Move, *policies: ResolvedPolicy) -> Generator[Any, Any, None]:
             yield from _run_hook(result)
 
 
-def fail(move: Move, rule: type[Rule], policy: ResolvedPolicy, error: Exception) -> None:
-    """Abort the transition because a rule raised."""
+def fail(move: Move, rule: Rule, policy: ResolvedPolicy, error: Exception) -> None:
+    """Abort the transition because a rule raised.
+
+    The rule keeps the types that it expected, so it fizzles: its own `cleanup` runs.
+    """
     name = rule.rule_name()
     plugin = policy.origin.get(name, "?")
     log.error("rule %s of plugin %s raised; the transition is aborted", name, plugin, exc_info=error)
-    move.error = error
-    move.abort(f"Aborting orchestration due to an error in rule {name} (plugin {plugin}): {error!r}")
-
-
+    reason = f"Aborting orchestration due to an error in rule {name} (plugin {plugin}): {error!r}"
+    move.error, move.proposed, move.status = error, None, ABORT
+    move.details = {"type": "abort_details", "reason": reason}
+    rule.outcome, rule.reason = ABORT, reason

@@ -1,18 +1,22 @@
 """The lease port: who holds concurrency slots, and until when.
 
-Methods are units (generators), so that a lease storage in the database joins the transaction of its caller; those in
-memory or in files do their work without yielding. Times are aware datetimes, durations seconds.
+A lease must come and go together with the slots that it stands for, so changes are *declared* on the unit of work that
+takes or gives back the slots (a `Move`, or a `Declared`), and happen with its transaction: a lease storage in the
+database declares writes, one in memory or in files declares what to do after the commit. A unit that is rolled back,
+run again or only tried out leaves nothing behind. Reads are units themselves. Times are aware datetimes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ..sql import Unit
+from .. import errors
+from ..ids import uuid4
+from ..sql import Call, Unit
 
 
 @dataclass(frozen=True)
@@ -25,47 +29,86 @@ class Lease:
     created: datetime
     expires: datetime
     holder: dict[str, str] | None = None
-    """`{"type": "flow_run" | "task_run" | …, "id": …}`."""
+    """`{"type": "flow_run" | "task_run" | "deployment", "id": …}`."""
+
+    @classmethod
+    def new(
+        cls, limit_ids: list[str], slots: int, now: datetime, ttl: float, holder: dict[str, str] | None = None
+    ) -> Lease:
+        """A lease that begins now and lasts `ttl` seconds."""
+        return cls(uuid4(), tuple(limit_ids), slots, now, now + timedelta(seconds=ttl), holder)
+
+    def until(self, expires: datetime) -> Lease:
+        """The same lease with another end."""
+        return replace(self, expires=expires)
+
+
+class Declares(Protocol):
+    """A unit of work on which writes, and what follows its commit, can be declared."""
+
+    on_commit: list[Any]
+    """Called without arguments once the transaction is committed; what is awaitable in their results is awaited."""
+
+    def write(self, call: Call, expect: int | None = None) -> None:
+        """Have a statement run in the transaction; `expect` is the number of rows that it must touch."""
+        ...
+
+
+@dataclass
+class Declared:
+    """Declarations of a unit that is not a transition; make one in the unit, so that a repeated unit starts anew."""
+
+    writes: list[tuple[Call, int | None]] = field(default_factory=list)
+    on_commit: list[Any] = field(default_factory=list)
+
+    def write(self, call: Call, expect: int | None = None) -> None:
+        """See `Declares`."""
+        self.writes.append((call, expect))
+
+    def carry_out(self) -> Unit[None]:
+        """Run the writes, in order. Raises Raced when one of them did not touch what it should."""
+        yield from carry_out(self.writes)
+
+
+def carry_out(writes: list[tuple[Call, int | None]]) -> Unit[None]:
+    """Run declared writes, in order. Raises Raced when one of them did not touch as many rows as expected."""
+    for call, expect in writes:
+        outcome = yield call
+        if expect is not None and (outcome if isinstance(outcome, int) else len(outcome)) != expect:
+            raise errors.Raced
 
 
 class LeaseStorage(Protocol):
     """Where leases are kept."""
 
-    def create(
-        self,
-        limit_ids: list[str],
-        ttl: float,
-        now: datetime,
-        *,
-        slots: int,
-        holder: dict[str, str] | None = None,
-        id: str | None = None,
-    ) -> Unit[Lease]:
-        """Store a lease that expires `ttl` seconds after `now`; `id` is made when not given."""
+    # ------------------------------------------------------------ changes, with the transaction of `unit`
+    def create(self, unit: Declares, lease: Lease) -> None:
+        """Store a lease."""
         ...
 
+    def renew(self, unit: Declares, id: str, expires: datetime) -> None:
+        """Move a lease's end. Nothing happens when there is no such lease (any more)."""
+        ...
+
+    def revoke(self, unit: Declares, id: str) -> None:
+        """Forget a lease, if it is there."""
+        ...
+
+    # ------------------------------------------------------------ reads
     def get(self, id: str) -> Unit[Lease | None]:
-        """A lease, whether expired or not."""
-        ...
-
-    def renew(self, id: str, ttl: float, now: datetime) -> Unit[bool]:
-        """Move a lease's expiry to `ttl` seconds after `now`; False when there is no such lease."""
-        ...
-
-    def revoke(self, id: str) -> Unit[bool]:
-        """Forget a lease; False when there was none."""
+        """A lease, whether its time has run out or not."""
         ...
 
     def expired(self, now: datetime, limit: int = 100) -> Unit[list[str]]:
         """Ids of leases whose time has run out."""
         ...
 
-    def of_limit(self, limit_id: str, limit: int = 200, offset: int = 0) -> Unit[list[Lease]]:
-        """The leases on one limit."""
+    def of_limit(self, limit_id: str, now: datetime) -> Unit[list[Lease]]:
+        """The leases on one limit that have a holder and whose time has not run out, oldest first."""
         ...
 
-    def of_holder(self, holder: dict[str, str], limit_ids: list[str]) -> Unit[list[Lease]]:
-        """The leases that a holder has on any of these limits."""
+    def of_holder(self, holder_id: str, limit_ids: list[str], now: datetime) -> Unit[list[Lease]]:
+        """The leases that one run has on any of these limits and whose time has not run out, oldest first."""
         ...
 
 

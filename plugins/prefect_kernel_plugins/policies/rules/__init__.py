@@ -1,0 +1,1 @@
+"""The rules and transforms of the built-in policies, one file per concern."""

@@ -1,0 +1,25 @@
+"""The retry and pause bookkeeping that a flow run carries in `empirical_policy`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_DEFAULTS: dict[str, Any] = {
+    "max_retries": 0,
+    "retry_delay_seconds": 0,
+    "retries": None,
+    "retry_delay": None,
+    "pause_keys": [],
+    "resuming": False,
+    "retry_type": None,
+}
+
+
+def change_policy(run: dict[str, Any], **changes: Any) -> None:
+    """Change members of a flow run's policy; the old object stays as it is."""
+    run["empirical_policy"] = {**_DEFAULTS, **(run["empirical_policy"] or {}), **changes}
+
+
+def policy_value(run: dict[str, Any], name: str) -> Any:
+    """A member of a flow run's policy; rows of old versions lack some."""
+    return (run["empirical_policy"] or _DEFAULTS).get(name)

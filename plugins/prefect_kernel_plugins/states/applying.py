@@ -1,0 +1,152 @@
+"""What a decided transition writes, for flow runs and task runs alike: the result, the state, the run's columns.
+
+Everything is a list of declared writes, so that one transition can carry another one (a subflow's and that of the task
+run which stands for it) in the same transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from prefect_kernel.ids import uuid4
+from prefect_kernel.sql import Statement, by_dialect
+from prefect_kernel.sql.types import UUID
+from prefect_kernel.transition import Move, State
+
+from ..artifacts.tables import artifact, artifact_collection
+from .stored import details_to_json, persisted
+
+_COLLECTED = ["key", "data", "type", "description", "flow_run_id", "task_run_id"]
+_RESULT = [*_COLLECTED, "id", "created", "updated"]
+
+
+def _binds(table: sa.Table, names: list[str]) -> dict[str, Any]:
+    return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+
+
+_INSERT_RESULT = Statement(sa.insert(artifact).values(_binds(artifact, _RESULT)))
+
+
+def _collect(insert: Any) -> Any:
+    values = _binds(artifact_collection, [*_COLLECTED, "id", "created", "updated", "latest_id"])
+    statement = insert(artifact_collection).values(values)
+    new = statement.excluded
+    kept = {name: sa.func.coalesce(new[name], artifact_collection.c[name]) for name in _COLLECTED if name != "data"}
+    return statement.on_conflict_do_update(
+        index_elements=["key"], set_={**kept, "data": new.data, "latest_id": new.latest_id, "updated": new.updated}
+    )
+
+
+_COLLECT = Statement(by_dialect(sqlite=_collect(sqlite.insert), postgresql=_collect(postgresql.insert)))
+"""Make a result the latest one of its key; what it leaves open stays as it was."""
+
+
+def _store_result(move: Move, state: State, result_id: str, flow_run_id: str | None, task_run_id: str | None) -> None:
+    """Declare the rows of a state's data.
+
+    `artifact_key`, `artifact_type` and `artifact_description` among the data are columns of the artifact instead; the
+    state shows its data without them.
+    """
+    described: dict[str, Any] = {"key": None, "type": None, "description": None}
+    if isinstance(state.data, dict):
+        data = dict(state.data)  # the caller's own object stays whole, for when the unit is run again
+        for column in described:
+            described[column] = data.pop(f"artifact_{column}", None) or None
+        state.data = data
+    row = {
+        **described,
+        "id": result_id,
+        "created": move.now,
+        "updated": move.now,
+        "data": state.data,
+        "flow_run_id": flow_run_id,
+        "task_run_id": task_run_id,
+    }
+    if row["key"] is not None:
+        move.write(_COLLECT.bind({**row, "id": uuid4(), "latest_id": result_id}))
+    move.write(_INSERT_RESULT.bind(row))
+
+
+class RunWriter:
+    """Writes of one kind of run."""
+
+    def __init__(self, run: sa.Table, state: sa.Table, run_id: str) -> None:
+        """`run_id` is the column of the state table that refers to the run."""
+        self._run, self._run_id = run, run_id
+        columns = [
+            "id",
+            "created",
+            "updated",
+            "timestamp",
+            "type",
+            "name",
+            "message",
+            "state_details",
+            "result_artifact_id",
+        ]
+        self._insert_state = Statement(sa.insert(state).values(_binds(state, [*columns, run_id])))
+        self._updates: dict[tuple[str, ...], Statement] = {}
+
+    def _update(self, changed: tuple[str, ...]) -> Statement:
+        """Change exactly these columns (every index on another column is left alone), if the run is as it was seen."""
+        found = self._updates.get(changed)
+        if found is None:
+            run = self._run
+            values = {name: sa.bindparam(name, type_=run.c[name].type) for name in changed}
+            found = self._updates[changed] = Statement(
+                sa.update(run)
+                .values(values)
+                .where(
+                    run.c.id == sa.bindparam("run_id", type_=UUID()),
+                    run.c.state_id.is_not_distinct_from(sa.bindparam("seen_state_id", type_=UUID())),
+                )
+            )
+        return found
+
+    def declare(self, move: Move, seen: dict[str, Any], *, flow_run_id: str | None, task_run_id: str | None) -> None:
+        """Put the state and the changed columns before everything that rules have declared.
+
+        `seen` is the run as it was read. Raises the error of a rule that failed: nothing may be written then.
+        """
+        if move.error is not None:
+            raise move.error
+        run, state = move.run, move.validated
+        declared, move.writes = move.writes, []
+        if state is not None:
+            result_id = None
+            if persisted(state.data):
+                result_id = uuid4()
+                _store_result(move, state, result_id, flow_run_id, task_run_id)
+            move.write(self._insert_state.bind(self._state_row(state, run["id"], result_id)))
+            run["state_id"] = state.id
+        changed = tuple(name for name, value in run.items() if value != seen[name])
+        if changed:
+            run["updated"] = move.now
+            values = {name: run[name] for name in changed}
+            values |= {"updated": move.now, "run_id": run["id"], "seen_state_id": seen["state_id"]}
+            names = changed if "updated" in changed else (*changed, "updated")
+            move.write(self._update(names).bind(values), expect=1)
+        move.writes += declared
+
+    def _state_row(self, state: State, run_id: str, result_id: str | None) -> dict[str, Any]:
+        return {
+            "id": state.id,
+            "created": state.timestamp,
+            "updated": state.timestamp,
+            "timestamp": state.timestamp,
+            "type": state.type,
+            "name": state.name,
+            "message": state.message,
+            "state_details": details_to_json(state.details),
+            "result_artifact_id": result_id,
+            self._run_id: run_id,
+        }
+
+
+def moment_after(state: State | None, now: datetime) -> datetime:
+    """`now`, or the next microsecond when the current state has the very same time (a clock that stands still)."""
+    return now + timedelta(microseconds=1) if state is not None and state.timestamp == now else now
