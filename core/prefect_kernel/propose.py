@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .declare import follow_up
 from .sql import Unit
 from .transition import Move
 
@@ -17,10 +18,8 @@ async def propose(
 ) -> Move:
     """Run a transition unit (`unit(kernel, *args, **options)`), and what it left to do after the commit."""
     move = await kernel.storage.write(unit, kernel, *args, **options)
-    for action in move.on_commit:
-        result = action()
-        if result is not None:
-            await result
+    if move.on_commit:
+        await follow_up(move.on_commit)
     if move.events:
         kernel.events.committed()
     return move

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .ids import uuid7
-from .sql import Call
+from .sql import Call, Unit
 
 if TYPE_CHECKING:
     from .app import Kernel
@@ -36,6 +36,8 @@ STATE_TYPES = (
 )
 ALL_STATES: frozenset[str | None] = frozenset({*STATE_TYPES, None})
 TERMINAL_STATES = frozenset({"COMPLETED", "CANCELLED", "FAILED", "CRASHED"})
+
+HOOKS = ("before", "after", "cleanup")
 
 ACCEPT, REJECT, ABORT, WAIT = "ACCEPT", "REJECT", "ABORT", "WAIT"
 
@@ -99,6 +101,18 @@ class State:
         }
         return State(**{**values, **changes})
 
+    def copy(self) -> State:
+        """An equal state; `data` is shared."""
+        return State(
+            self.type,
+            name=self.name,
+            message=self.message,
+            data=self.data,
+            details=self.details,
+            timestamp=self.timestamp,
+            id=self.id,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The state as clients see it."""
         return {
@@ -120,8 +134,10 @@ class Move:
     """
 
     __slots__ = (
+        "_rule",
         "api_version",
         "client_version",
+        "commit",
         "context",
         "details",
         "error",
@@ -132,7 +148,6 @@ class Move:
         "now",
         "on_commit",
         "proposed",
-        "rule",
         "run",
         "status",
         "trail",
@@ -161,16 +176,17 @@ class Move:
         self.api_version, self.client_version = api_version, client_version
         self.status = ACCEPT
         self.details: dict[str, Any] = {"type": "accept_details"}
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.writes: list[tuple[Call, int | None]] = []
         """Declared writes, applied in order in the transaction of the transition."""
         self.events: list[dict[str, Any]] = []
         self.on_commit: list[Any] = []
-        """Functions without arguments, called once the transaction is committed; an awaitable they return is awaited."""
+        """Functions without arguments, called once the transaction is committed; what they return is awaited."""
         self.trail: list[tuple[str, str, str | None]] = []
         """(rule, outcome, reason) of every rule that was asked, in order."""
-        self.rule: Rule | None = None
-        """The rule that is being asked."""
+        self.commit: Callable[[], Unit[None]] | None = None
+        """Set by the slice that owns the run: the unit that writes what was decided; raises Raced when it is outdated."""
+        self._rule: Rule | None = None
 
     @property
     def initial_type(self) -> str | None:
@@ -185,10 +201,10 @@ class Move:
         if self.validated is not None:
             raise RuntimeError("The transition is already validated.")
         self.proposed, self.status, self.details = state, status, details
-        if self.rule is not None:
-            self.rule.to_type = None if state is None else state.type
-            self.rule.outcome = status
-            self.rule.reason = details.get("reason")
+        if self._rule is not None:
+            self._rule.to_type = None if state is None else state.type
+            self._rule.outcome = status
+            self._rule.reason = details.get("reason")
 
     def reject(self, state: State | None, reason: str | None) -> None:
         """Refuse the proposal and commit `state` instead; with None nothing is written."""
@@ -230,8 +246,11 @@ class Move:
 class Rule:
     """Base of rules and transforms.
 
-    `before` may be a plain function, a generator that yields read statements, or (at the price of a second
-    transaction) `async`. So may `after` and `cleanup`.
+    `before` may be a plain function, a generator that yields read statements, or `async`. So may `after` and `cleanup`.
+
+    A policy with rules of third parties decides outside of the transaction, on what it has read, and then writes only
+    if that is still so: a hook that hangs would otherwise hold up everybody's writes. A rule that is `inline` is asked
+    inside of the transaction, on its snapshot.
     """
 
     name: ClassVar[str | None] = None
@@ -239,12 +258,16 @@ class Rule:
     to_states: ClassVar[frozenset[str | None] | set[str | None]] = ALL_STATES
     transform: ClassVar[bool] = False
     kind: ClassVar[str] = ""
+    inline: ClassVar[bool] = False
+    """A third party's promise that the hooks never wait for anything but their reads; built-in rules all keep it."""
 
-    __slots__ = ("_invalid", "from_type", "outcome", "reason", "to_type")
+    __slots__ = ("_invalid", "from_type", "outcome", "plugin", "reason", "to_type")
 
     def __init__(self, from_type: str | None, to_type: str | None) -> None:
         self.from_type, self.to_type = from_type, to_type
         self._invalid: bool | None = None
+        self.plugin: str | None = None
+        """The plugin that the rule is from, unless it is built in."""
         self.outcome: str | None = None
         self.reason: str | None = None
 
@@ -261,7 +284,7 @@ class Rule:
     @classmethod
     def is_async(cls) -> bool:
         """True when one of the hooks is `async`, so that the policy cannot run inside one transaction."""
-        return any(inspect.iscoroutinefunction(getattr(cls, hook)) for hook in ("before", "after", "cleanup"))
+        return any(inspect.iscoroutinefunction(getattr(cls, hook)) for hook in HOOKS)
 
     def before(self, move: Move) -> Any:
         """Decide, before the state is committed to."""
@@ -313,39 +336,38 @@ class TaskTransform(TaskRule):
     __slots__ = ()
 
 
-def _run_hook(result: Any) -> Generator[Any, Any, None]:
-    """Carry out what a hook returned: nothing, a generator of reads, or an awaitable for the caller to await."""
-    if result is None:
-        return
-    if inspect.isgenerator(result):
-        yield from result
-    elif inspect.isawaitable(result):
-        yield result
-
-
-def decide(move: Move, *policies: ResolvedPolicy) -> Generator[Any, Any, None]:
+def decide(move: Move, *policies: ResolvedPolicy, detached: bool = False) -> Generator[Any, Any, None]:
     """Run policies (the chosen one, then the global one) on a move.
 
-    Yields read calls, and awaitables of async hooks. A rule that raises aborts the transition (fails closed).
+    Yields read calls, and when `detached` also hooks of third parties, for `propose` to run. A rule that raises aborts
+    the transition (fails closed).
     """
     initial, proposed = move.initial_type, move.proposed_type
     entered: list[Rule] = []
     trail = move.trail
+    guard = None
     for policy in policies:
+        foreign = policy.foreign
         for cls in policy.matching(initial, proposed):
+            if foreign and cls in foreign:
+                from .foreign import Guard  # few servers have rules that are not built in
+
+                guard = guard or Guard(move, detached)
+                entered.append((yield from guard.before(cls, foreign[cls], initial, proposed)))
+                continue
             rule = cls(initial, proposed)
             entered.append(rule)
             if not cls.transform and rule.invalid(move):
                 trail.append((cls.rule_name(), "skipped", None))
                 continue
-            move.rule = rule
+            move._rule = rule
             try:
                 result = rule.before(move)
                 if result is not None:
-                    yield from _run_hook(result)
-            except Exception as error:  # noqa: BLE001 - a rule may raise anything, and each must close the way
-                fail(move, rule, policy, error)
-            move.rule = None
+                    yield from result
+            except Exception as error:
+                fail(move, rule, policy.origin.get(cls.rule_name(), "?"), error)
+            move._rule = None
             if not cls.transform or rule.outcome is not None:
                 trail.append((cls.rule_name(), rule.outcome or "passed", rule.reason))
 
@@ -355,24 +377,26 @@ def decide(move: Move, *policies: ResolvedPolicy) -> Generator[Any, Any, None]:
         if rule.transform:
             if move.error is not None:
                 continue
-            hook = rule.after
+            name = "after"
         elif rule.invalid(move):
             continue
         else:
-            hook = rule.cleanup if rule.mismatch(move) else rule.after
-        result = hook(move)
-        if result is not None:
-            yield from _run_hook(result)
+            name = "cleanup" if rule.mismatch(move) else "after"
+        if rule.plugin is None:
+            result = rule.after(move) if name == "after" else rule.cleanup(move)
+            if result is not None:
+                yield from result
+        elif guard is not None:
+            yield from guard.leave(rule, name)
 
 
-def fail(move: Move, rule: Rule, policy: ResolvedPolicy, error: Exception) -> None:
+def fail(move: Move, rule: Rule, plugin: str, error: BaseException) -> None:
     """Abort the transition because a rule raised.
 
     The rule keeps the types that it expected, so it fizzles: its own `cleanup` runs.
     """
     name = rule.rule_name()
-    plugin = policy.origin.get(name, "?")
-    log.error("rule %s of plugin %s raised; the transition is aborted", name, plugin, exc_info=error)
+    log.error("rule %s of plugin %s failed; the transition is aborted", name, plugin, exc_info=error)
     reason = f"Aborting orchestration due to an error in rule {name} (plugin {plugin}): {error!r}"
     move.error, move.proposed, move.status = error, None, ABORT
     move.details = {"type": "abort_details", "reason": reason}

@@ -1,7 +1,7 @@
 """The lease port: who holds concurrency slots, and until when.
 
 A lease must come and go together with the slots that it stands for, so changes are *declared* on the unit of work that
-takes or gives back the slots (a `Move`, or a `Declared`), and happen with its transaction: a lease storage in the
+takes or gives back the slots (`prefect_kernel.declare`), and happen with its transaction: a lease storage in the
 database declares writes, one in memory or in files declares what to do after the commit. A unit that is rolled back,
 run again or only tried out leaves nothing behind. Reads are units themselves. Times are aware datetimes.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from .. import errors
+from ..declare import Declares
 from ..ids import uuid4
-from ..sql import Call, Unit
+from ..sql import Unit
 
 
 @dataclass(frozen=True)
@@ -41,41 +41,6 @@ class Lease:
     def until(self, expires: datetime) -> Lease:
         """The same lease with another end."""
         return replace(self, expires=expires)
-
-
-class Declares(Protocol):
-    """A unit of work on which writes, and what follows its commit, can be declared."""
-
-    on_commit: list[Any]
-    """Called without arguments once the transaction is committed; what is awaitable in their results is awaited."""
-
-    def write(self, call: Call, expect: int | None = None) -> None:
-        """Have a statement run in the transaction; `expect` is the number of rows that it must touch."""
-        ...
-
-
-@dataclass
-class Declared:
-    """Declarations of a unit that is not a transition; make one in the unit, so that a repeated unit starts anew."""
-
-    writes: list[tuple[Call, int | None]] = field(default_factory=list)
-    on_commit: list[Any] = field(default_factory=list)
-
-    def write(self, call: Call, expect: int | None = None) -> None:
-        """See `Declares`."""
-        self.writes.append((call, expect))
-
-    def carry_out(self) -> Unit[None]:
-        """Run the writes, in order. Raises Raced when one of them did not touch what it should."""
-        yield from carry_out(self.writes)
-
-
-def carry_out(writes: list[tuple[Call, int | None]]) -> Unit[None]:
-    """Run declared writes, in order. Raises Raced when one of them did not touch as many rows as expected."""
-    for call, expect in writes:
-        outcome = yield call
-        if expect is not None and (outcome if isinstance(outcome, int) else len(outcome)) != expect:
-            raise errors.Raced
 
 
 class LeaseStorage(Protocol):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from prefect_kernel import errors
+from prefect_kernel.declare import Declared, carry_out
 from prefect_kernel.sql import Statement, Unit, point_read
 from prefect_kernel.sql.types import JSON, UUID, Timestamp
 
@@ -85,20 +86,22 @@ def add_labels(id: str, labels: dict[str, Any], now: datetime) -> Unit[None]:
     yield _SET_LABELS(run_id=id, new_labels={**(rows[0][0] or {}), **labels}, now=now)
 
 
-def delete(kernel: Kernel, id: str, now: datetime) -> Unit[bool]:
-    """Delete a run with its logs, giving back the deployment slot that it held; False when there is no such run."""
+def delete(kernel: Kernel, id: str, now: datetime) -> Unit[Declared | None]:
+    """Delete a run with its logs, giving back the deployment slot that it held; None when there is no such run."""
     found = yield from load(id)
     if found is None:
-        return False
+        return None
     run, state, context = found
+    declared = Declared()
     held = context.get("deployment")
     if held and held["limit"] and state is not None and state.type in ("PENDING", "RUNNING", "CANCELLING"):
         yield from release_slots(kernel, [held["limit"]], 1, now)
         lease = state.details["deployment_concurrency_lease_id"]
         if lease is not None:
-            yield from kernel.leases.revoke(lease)
+            kernel.leases.revoke(declared, lease)
     deleted = yield _DELETE(run_id=id, seen_state_id=run["state_id"])
     if not deleted:
         raise errors.Raced
     yield _DELETE_LOGS(run_id=id)
-    return True
+    yield from carry_out(declared.writes)
+    return declared

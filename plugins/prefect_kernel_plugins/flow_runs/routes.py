@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect_kernel import errors, web
+from prefect_kernel.declare import follow_up
 
 from ..common.client import api_version, client_version, created_by
 from ..common.fields import KeyValueLabels
@@ -61,8 +62,10 @@ async def update_flow_run(request: web.Request, body: FlowRunUpdate) -> web.Repl
 async def delete_flow_run(request: web.Request) -> web.Reply:
     """Delete the run, its states and its logs."""
     kernel = request.kernel
-    if not await kernel.storage.write(queries.delete, kernel, request.path["id"], kernel.clock.now()):
+    declared = await kernel.storage.write(queries.delete, kernel, request.path["id"], kernel.clock.now())
+    if declared is None:
         raise errors.NotFound("Flow run not found")
+    await follow_up(declared.on_commit)
     return web.no_content()
 
 

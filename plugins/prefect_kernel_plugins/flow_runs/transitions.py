@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from prefect_kernel import errors
-from prefect_kernel.ids import uuid4
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
@@ -23,8 +22,8 @@ from prefect_kernel.transition import Move, State, decide
 from ..artifacts.tables import artifact
 from ..concurrency_limits_v2.tables import concurrency_limit_v2
 from ..deployments.tables import deployment
-from ..states import details_to_json, persisted, state_from_row
-from ..states.results import INSERT_RESULT, result_values
+from ..states import state_from_row
+from ..states.applying import RunWriter, write_declared
 from .tables import flow_run, flow_run_state
 
 if TYPE_CHECKING:
@@ -62,32 +61,7 @@ _SNAPSHOT = Statement(
 )
 """Everything that the policies need to know about one flow run."""
 
-INSERT_STATE = Statement(
-    sa.insert(flow_run_state).values(
-        {
-            name: sa.bindparam(name, type_=flow_run_state.c[name].type)
-            for name in (
-                "id created updated timestamp type name message state_details flow_run_id result_artifact_id"
-            ).split()
-        }
-    )
-)
-
-_DECIDED = (
-    "state_id state_type state_name state_timestamp run_count empirical_policy start_time end_time total_run_time"
-    " expected_start_time next_scheduled_start_time updated"
-).split()
-"""The columns that a transition may change."""
-
-_UPDATE = Statement(
-    sa.update(flow_run)
-    .values({name: sa.bindparam(name, type_=flow_run.c[name].type) for name in _DECIDED})
-    .where(
-        flow_run.c.id == sa.bindparam("run_id", type_=UUID()),
-        flow_run.c.state_id.is_not_distinct_from(sa.bindparam("seen_state_id", type_=UUID())),
-    )
-)
-"""Change a run, provided that it is still in the state that was read."""
+_WRITER = RunWriter(flow_run, flow_run_state, "flow_run_id")
 
 
 def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]] | None]:
@@ -110,43 +84,10 @@ def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]
     return run, state, context
 
 
-def state_values(state: State, run_id: str, result_id: str | None) -> dict[str, Any]:
-    """The row of a state."""
-    return {
-        "id": state.id,
-        "created": state.timestamp,
-        "updated": state.timestamp,
-        "timestamp": state.timestamp,
-        "type": state.type,
-        "name": state.name,
-        "message": state.message,
-        "state_details": details_to_json(state.details),
-        "flow_run_id": run_id,
-        "result_artifact_id": result_id,
-    }
-
-
 def apply(move: Move, seen: dict[str, Any]) -> Unit[None]:
     """Write what was decided; `seen` is the run as it was read. Raises Raced when somebody was faster."""
-    run, state = move.run, move.validated
-    if state is not None:
-        result_id = None
-        if persisted(state.data):
-            result_id = uuid4()
-            yield INSERT_RESULT.bind(result_values(result_id, state.data, move.now, flow_run_id=run["id"]))
-        yield INSERT_STATE.bind(state_values(state, run["id"], result_id))
-        run["state_id"] = state.id
-    if state is not None or run != seen:
-        run["updated"] = move.now
-        changed = yield _UPDATE.bind({**run, "run_id": run["id"], "seen_state_id": seen["state_id"]})
-        if changed != 1:
-            raise errors.Raced
-    for call, expect in move.writes:
-        outcome = yield call
-        if expect is not None and (outcome if isinstance(outcome, int) else len(outcome)) != expect:
-            raise errors.Raced
-    if move.events:
-        yield from move.kernel.events.put(*move.events)
+    _WRITER.declare(move, seen, flow_run_id=move.run["id"], task_run_id=None)
+    yield from write_declared(move)
 
 
 def transition(
@@ -202,4 +143,4 @@ async def set_state(
     return await propose(kernel, (policy, "global-flow"), transition, run_id, make, **options)
 
 
-__all__ = ["apply", "load", "set_state", "state_values", "transition"]
+__all__ = ["apply", "load", "set_state", "transition"]

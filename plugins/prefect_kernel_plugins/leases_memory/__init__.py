@@ -13,7 +13,8 @@ from threading import Lock
 from typing import Any
 
 from prefect_kernel import hookimpl
-from prefect_kernel.ports.leases import Declares, Lease, LeaseDriver
+from prefect_kernel.declare import Declares
+from prefect_kernel.ports.leases import Lease, LeaseDriver
 from prefect_kernel.sql import Unit
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from prefect_kernel.declare import carry_out
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, by_dialect
+from prefect_kernel.sql import Statement, Unit, by_dialect
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import Move, State
 
@@ -145,6 +146,13 @@ class RunWriter:
             "result_artifact_id": result_id,
             self._run_id: run_id,
         }
+
+
+def write_declared(move: Move) -> Unit[None]:
+    """Carry out the writes of a move and record its events. Raises Raced when somebody was faster."""
+    yield from carry_out(move.writes)
+    if move.events:
+        yield from move.kernel.events.put(*move.events)
 
 
 def moment_after(state: State | None, now: datetime) -> datetime:

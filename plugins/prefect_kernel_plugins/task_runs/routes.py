@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect_kernel import errors, web
+from prefect_kernel.declare import follow_up
 
 from ..common.client import api_version, client_version
 from ..flow_runs.schemas import SetState
@@ -27,8 +28,7 @@ async def create_task_run(request: web.Request, body: TaskRunCreate) -> web.Repl
         create, kernel, body, lambda now: to_state(state, now), kernel.clock.now()
     )
     if move is not None:
-        for action in move.on_commit:
-            action()
+        await follow_up(move.on_commit)
     return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row), 201 if new else 200)
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from prefect_kernel import errors
-from prefect_kernel.ports.leases import carry_out
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
@@ -23,7 +22,7 @@ from prefect_kernel.transition import Move, State, decide
 from ..artifacts.tables import artifact
 from ..flow_runs.tables import flow_run, flow_run_state
 from ..states import details_from_json, state_from_row
-from ..states.applying import RunWriter, moment_after
+from ..states.applying import RunWriter, moment_after, write_declared
 from .tables import task_run, task_run_state
 
 if TYPE_CHECKING:
@@ -121,9 +120,7 @@ def policy_for(state: State, policy: str) -> str:
 def apply(move: Move, seen: dict[str, Any]) -> Unit[None]:
     """Write what was decided; `seen` is the run as it was read. Raises Raced when somebody was faster."""
     _declare(move, seen)
-    yield from carry_out(move.writes)
-    if move.events:
-        yield from move.kernel.events.put(*move.events)
+    yield from write_declared(move)
 
 
 def _declare(move: Move, seen: dict[str, Any]) -> None:
@@ -156,7 +153,7 @@ def transition(
         api_version=api_version,
         client_version=client_version,
     )
-    seen = dict(run)
+    seen = {**run, "empirical_policy": {**(run["empirical_policy"] or {})}}
     yield from decide(move, kernel.policies[policy_for(state, policy)], kernel.policies["global-task"])
     if not dry:
         yield from apply(move, seen)
