@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID, json_from_text
-from prefect_kernel.wire import Field, Nested, Skip, Wire, json_fragment
+from prefect_kernel.wire import Field, Nested, Skip, Wire, json_text, stored_json
 
 from ..artifacts.tables import artifact
 from ..common.estimates import ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA
@@ -20,13 +19,13 @@ from .tables import task_run, task_run_state
 
 
 @lru_cache(1024)
-def _policy(text: str) -> orjson.Fragment:
+def _policy(text: str) -> str:
     """A stored policy with every key; there are few different ones."""
-    return orjson.Fragment(orjson.dumps(policy_to_json(TaskRunPolicy.model_validate(json_from_text(text)))))
+    return json_text(policy_to_json(TaskRunPolicy.model_validate(json_from_text(text))))
 
 
-def _labels(text: str | None) -> Any:
-    return {} if text is None or text == "null" else json_fragment(text)
+def _labels(text: str | None) -> str:
+    return "{}" if text is None or text == "null" else stored_json(text)
 
 
 _STORED = """id created updated name flow_run_id task_key dynamic_key cache_key cache_expiration task_version
@@ -42,25 +41,25 @@ TASK_RUN_COLUMNS: list[sa.ColumnElement[Any]] = [
 
 TASK_RUN_WIRE = Wire(
     [
-        Field("id"),
+        Field("id", "word"),
         Field("created", "time"),
         Field("updated", "time"),
-        Field("name"),
-        Field("flow_run_id"),
-        Field("task_key"),
-        Field("dynamic_key"),
-        Field("cache_key"),
+        Field("name", "text"),
+        Field("flow_run_id", "word"),
+        Field("task_key", "text"),
+        Field("dynamic_key", "text"),
+        Field("cache_key", "text"),
         Field("cache_expiration", "time"),
-        Field("task_version"),
+        Field("task_version", "text"),
         Field("empirical_policy", _policy),
         Field("tags", "json"),
         Field("labels", _labels),
-        Field("state_id"),
+        Field("state_id", "word"),
         Field("task_inputs", "json"),
-        Field("state_type"),
-        Field("state_name"),
-        Field("run_count"),
-        Field("flow_run_run_count"),
+        Field("state_type", "word"),
+        Field("state_name", "text"),
+        Field("run_count", "int"),
+        Field("flow_run_run_count", "int"),
         Field("expected_start_time", "time"),
         Field("next_scheduled_start_time", "time"),
         Field("start_time", "time"),
