@@ -78,7 +78,7 @@ def answer() -> dict[str, Any]:
     url = settings.server.database.connection_url
     return {
         "settings": flat(json.loads(settings.model_dump_json())),
-        "database_url": url.get_secret_value() if url else None,
+        "database_url": url.get_secret_value() if url is not None else None,
     }
 
 

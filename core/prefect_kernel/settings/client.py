@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from ..errors import SettingsError
 from .derive import Values, connected_to_cloud, default_paths, replaced
 from .fields import Group, LogLevel, field, groups
-from .resolve import Resolution, Unknown, build, resolve
+from .resolve import Resolution, Unknown, build, known_names, resolve
 from .sources import Source
 
 if TYPE_CHECKING:
@@ -262,13 +262,13 @@ def check(unknown: list[Unknown], sources: list[Source], problems: list[str]) ->
         build(ClientSide, resolution)
     except SettingsError as error:
         problems += error.message.split("\n")
-    here = {item.name for item in resolution.unknown}
+    known = known_names(ClientSide)
     mine = {path[0] for path in groups(ClientSide) if path}
 
     def below_mine(item: Unknown) -> bool:
         return item.name.split(".")[0] in mine
 
-    return [item for item in unknown if item.name in here and not below_mine(item)] + [
+    return [item for item in unknown if item.name not in known and not below_mine(item)] + [
         item for item in resolution.unknown if below_mine(item)
     ]
 

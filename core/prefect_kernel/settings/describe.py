@@ -34,7 +34,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}"
+        seconds = value.total_seconds()
+        return str(int(seconds) if seconds.is_integer() else seconds)
     if isinstance(value, set | frozenset | tuple | list):
         return ",".join(sorted(map(str, value)) if isinstance(value, set | frozenset) else map(str, value))
     if isinstance(value, dict):

@@ -11,7 +11,10 @@ class KernelSettings(Group):
     plugins: Names = field((), "Plugins that must be loaded: entry points, import paths or files, separated by commas.")
     disable: Names = field((), "Plugins that must not be loaded, separated by commas.")
     no_autoload: bool = field(False, "Whether installed plugins that nobody named are left alone.")
-    server: Literal["hypercorn", "uvicorn", "granian"] = field("hypercorn", "ASGI server that carries the application.")
+    server: str = field("hypercorn", "ASGI server that carries the application.")
+    plugin_timeout: float = field(
+        10.0, "Seconds that a plugin has for each of its hooks, rules and checks before it is given up.", gt=0
+    )
     max_body_bytes: int = field(64 * 1024 * 1024, "Bytes that the body of a request may have.", gt=0)
     sqlite_synchronous: Literal["normal", "full"] = field(
         "normal",

@@ -32,7 +32,7 @@ _SERVICE_LINK = re.compile(
 
 
 @cache
-def known_names() -> Mapping[str, str]:
+def every_name() -> Mapping[str, str]:
     """Every name of every setting, Prefect's and the kernel's, with the path it means."""
     from .client import ClientSide
     from .root import Settings
@@ -45,8 +45,12 @@ def known_names() -> Mapping[str, str]:
     }
 
 
+def _is_path(unknown: Unknown) -> bool:
+    return unknown.source.kind == "table" or "." in unknown.name
+
+
 def _as_name(unknown: Unknown) -> str:
-    if unknown.source.kind == "table":
+    if _is_path(unknown):
         return "PREFECT_" + unknown.name.upper().replace(".", "_")
     return unknown.name
 
@@ -65,13 +69,13 @@ def problems_with(unknown: Iterable[Unknown]) -> list[str]:
         name = _as_name(item)
         if name in OTHERS or name.startswith(("PREFECT__", "PREFECT_KERNEL_")):
             continue
-        if item.source.kind == "override" and not name.startswith("PREFECT_") and "." not in name:
+        if item.source.kind == "override" and not name.startswith("PREFECT_"):
             continue  # perhaps a plugin's
         if item.source.kind in ("environment", "dotenv") and is_service_link(name, item.value):
             continue
-        close = _closest(name, known_names())
+        close = _closest(name, every_name())
         if name.startswith(OURS) or item.source.kind == "override":
-            sentences.append(_unknown(item, close or _similar(name, known_names())))
+            sentences.append(_unknown(item, close or _similar(name, every_name())))
         elif close:
             sentences.append(_unknown(item, close))
     return sentences
@@ -84,7 +88,7 @@ def raise_for_unknown_kernel_names(unknown: Iterable[Unknown], declared: Mapping
     for item in unknown:
         name = _as_name(item)
         ours = name.startswith("PREFECT_KERNEL_") or item.source.kind == "override"
-        if not ours or name in declared or item.name in paths or name in known_names():
+        if not ours or name in declared or item.name in paths or name in every_name():
             continue
         if item.name == "kernel.plugin" and isinstance(item.value, dict):
             wrong = [key for key in item.value if f"kernel.plugin.{key}" not in paths]
@@ -94,15 +98,15 @@ def raise_for_unknown_kernel_names(unknown: Iterable[Unknown], declared: Mapping
             continue
         if item.source.kind in ("environment", "dotenv") and is_service_link(name, item.value):
             continue
-        candidates = {**known_names(), **declared}
+        candidates = {**every_name(), **declared}
         sentences.append(_unknown(item, _closest(name, candidates) or _similar(name, candidates), " nor a plugin's"))
     if sentences:
         raise SettingsError("\n".join(sentences))
 
 
 def _unknown(item: Unknown, suggestion: str | None, more: str = "") -> str:
-    if suggestion is not None and item.source.kind == "table":
-        suggestion = known_names().get(suggestion, suggestion)
+    if suggestion is not None and _is_path(item):
+        suggestion = every_name().get(suggestion, suggestion)
     hint = f"; did you mean {suggestion}?" if suggestion else "."
     return f"{item.name} (from {item.source.label}) is not a setting of Prefect or the kernel{more}{hint}"
 

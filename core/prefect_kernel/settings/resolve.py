@@ -78,6 +78,11 @@ def _group_names(root: type[Group]) -> dict[str, tuple[str, ...]]:
     return {"PREFECT_" + "_".join(path).upper(): path for path in groups(root) if path}
 
 
+def known_names(root: type[Group]) -> set[str]:
+    """All names that mean something below a root."""
+    return {*_names(root), *_group_names(root)}
+
+
 def resolve(root: type[Group], sources: list[Source]) -> Resolution:
     """Look every setting below a root up in all sources."""
     resolution = Resolution()
