@@ -11,7 +11,7 @@ class KernelSettings(Group):
     plugins: Names = field((), "Plugins that must be loaded: entry points, import paths or files, separated by commas.")
     disable: Names = field((), "Plugins that must not be loaded, separated by commas.")
     no_autoload: bool = field(False, "Whether installed plugins that nobody named are left alone.")
-    server: str = field("hypercorn", "ASGI server that carries the application.")
+    server: str = field("hypercorn", "ASGI server: `hypercorn`, `uvicorn`, `granian`, or one that a plugin brings.")
     plugin_timeout: float = field(
         10.0, "Seconds that a plugin has for each of its hooks, rules and checks before it is given up.", gt=0
     )

@@ -24,7 +24,7 @@ def refusal(environ: dict[str, str], directory: Path) -> str:
     [
         ("PREFECT_SERVER_API_PORT", "abc", "must be a whole number"),
         ("PREFECT_API_DATABASE_ECHO", "maybe", "must be true or false"),
-        ("PREFECT_KERNEL_SERVER", "gunicorn", "must be one of hypercorn, uvicorn, granian"),
+        ("PREFECT_KERNEL_SQLITE_SYNCHRONOUS", "off", "must be one of normal, full"),
         ("PREFECT_SERVER_EVENTS_RETENTION_PERIOD", "soon", "must be a duration, in seconds or as in PT5M"),
         (
             "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION",
