@@ -1,13 +1,15 @@
-"""Wire encoders: raw database rows to JSON, without a model per row.
+"""Wire encoders: raw database rows to JSON text, without a model per row.
 
 A `Wire` is made at import from a list of members in the order of the wire; each takes the next column(s) of the row.
-For each dialect a function is generated once that builds the dict for a row, so a row costs a few microseconds.
+For each dialect a function is generated once that writes a row's JSON, so a row of forty members costs a few
+microseconds: most cells are put between quotes as they are, stored JSON is passed through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from json.encoder import encode_basestring
 from typing import Any
 
 import orjson
@@ -17,62 +19,93 @@ from .web.reply import OPTIONS
 
 Row = Sequence[Any]
 
-
-def seconds(value: timedelta) -> float:
-    """A duration as pydantic writes it: the sum of its parts, which may differ from total_seconds() in the last bit."""
-    return value.days * 86400.0 + value.seconds + value.microseconds / 1_000_000
+quote: Callable[[str], str] = encode_basestring
+"""A string as JSON text."""
 
 
-def json_fragment(text: str | None) -> Any:
-    """Stored JSON, passed through; parsed only where it has escapes, which the wire does not use for letters."""
+def json_text(value: Any) -> str:
+    """Any value as JSON text."""
+    if isinstance(value, str):
+        return quote(value)
+    return orjson.dumps(value, option=OPTIONS).decode()
+
+
+def stored_json(text: str | None) -> str:
+    """Stored JSON, passed through; written anew only where it has escapes, which the wire does not use for letters."""
     if text is None:
-        return None
+        return "null"
     if "\\" not in text:
-        return orjson.Fragment(text)
-    value = json_from_text(text)
+        return text
     try:
-        orjson.dumps(value)
+        return orjson.dumps(json_from_text(text)).decode()
     except TypeError:  # integers beyond 64 bits, lone surrogates
-        return orjson.Fragment(text)
-    return value
+        return text
 
 
-def _interval_sqlite(text: Any) -> float:
-    return 0.0 if text in _ZERO else seconds(interval_from_text(text))
+def number(value: float) -> str:
+    """A float as orjson writes it (Python writes exponents otherwise)."""
+    return repr(value) if 1e-4 <= value < 1e16 or value == 0 else orjson.dumps(value).decode()
 
 
-_ZERO = ("1970-01-01 00:00:00.000000", "0", 0)
+ZERO_INTERVALS = ("1970-01-01 00:00:00.000000", "0", 0)
+"""How a duration of nothing is stored on SQLite."""
 
 
-# The source of a converter, given the source of a cell that is not NULL; None passes the cell through.
-_SQLITE_SOURCES: dict[str, str | None] = {
-    "plain": None,
-    "time": "({0}[:10] + 'T' + {0}[11:] + 'Z' if {0}[19:] != '.000000' else {0}[:10] + 'T' + {0}[11:19] + 'Z')",
-    "json": "_json({0})",
+def _interval_sqlite(text: Any) -> str:
+    return "0.0" if text in ZERO_INTERVALS else number(interval_from_text(text).total_seconds())
+
+
+def _interval_postgresql(value: timedelta) -> str:
+    return number(value.total_seconds())
+
+
+def _time_postgresql(value: datetime) -> str:
+    return f'"{value.isoformat()[:-6]}Z"'  # asyncpg gives UTC
+
+
+# The source of the JSON text of a cell named `{0}` that is not NULL.
+_SQLITE_SOURCES = {
+    "plain": "_json_text({0})",
+    "text": "_quote({0})",
+    "word": "'\"' + {0} + '\"'",
+    "int": "str({0})",
+    # The last digit alone says mostly that the fraction is not zero; a zero fraction is left out, as pydantic does.
+    "time": "'\"' + ({0}.replace(' ', 'T') if {0}[-1] != '0' or {0}[19:] != '.000000' else"
+    " {0}[:19].replace(' ', 'T')) + 'Z\"'",
+    "json": "{0} if '\\\\' not in {0} else _stored_json({0})",
     "interval": "_interval_sqlite({0})",
-    "bool": "({0} != 0)",
+    "bool": "'true' if {0} else 'false'",
 }
-_POSTGRESQL_SOURCES: dict[str, str | None] = {
-    "plain": None,
-    "time": None,
-    "json": "_json({0})",
-    "interval": "_seconds({0})",
-    "bool": None,
+_POSTGRESQL_SOURCES = {
+    **_SQLITE_SOURCES,
+    "time": "_time_postgresql({0})",
+    "interval": "_interval_postgresql({0})",
 }
-_NAMES: dict[str, Any] = {"_json": json_fragment, "_interval_sqlite": _interval_sqlite, "_seconds": seconds}
+_NAMES: dict[str, Any] = {
+    "_json_text": json_text,
+    "_quote": quote,
+    "_stored_json": stored_json,
+    "_interval_sqlite": _interval_sqlite,
+    "_interval_postgresql": _interval_postgresql,
+    "_time_postgresql": _time_postgresql,
+}
 
 
 class Field:
-    """One member of the object: `kind` is plain, time, json, interval, bool, or a function of the raw cell."""
+    """One member of the object.
+
+    `kind` is a function from the raw cell (also of NULL) to JSON text, or one of: text; word (text that never needs
+    escapes: ids, labels of enums); int; time; json; interval; bool; plain (anything). NULL becomes null.
+    """
 
     width = 1
 
-    def __init__(self, key: str, kind: str | Callable[[Any], Any] = "plain") -> None:
+    def __init__(self, key: str, kind: str | Callable[[Any], str] = "plain") -> None:
         self.key, self.kind = key, kind
 
 
 class Computed:
-    """A member made from the whole row by `function(row, dialect)`; takes no column."""
+    """A member made from the whole row by `function(row, dialect)`, which gives an encodable value."""
 
     width = 0
 
@@ -83,7 +116,8 @@ class Computed:
 class Derived:
     """A member made from the raw cells of other columns, named by their keys, and from the time of the answer.
 
-    The functions (one per dialect, or one for both) are called with those cells and an aware UTC datetime.
+    The functions (one per dialect, or one for both) are called with those cells and an aware UTC datetime, and give
+    JSON text. `=key` stands for the JSON text of an earlier member in place of its cell.
     """
 
     width = 0
@@ -92,8 +126,8 @@ class Derived:
         self,
         key: str,
         columns: Sequence[str],
-        sqlite: Callable[..., Any],
-        postgresql: Callable[..., Any] | None = None,
+        sqlite: Callable[..., str],
+        postgresql: Callable[..., str] | None = None,
     ) -> None:
         self.key, self.columns = key, tuple(columns)
         self.sqlite, self.postgresql = sqlite, postgresql or sqlite
@@ -115,6 +149,66 @@ class Skip:
 
 
 Member = Field | Computed | Derived | Nested | Skip
+Encoder = Callable[[Row, datetime], str]
+
+
+class _Writer:
+    """Generates the source of one encoder: cells are named `r0`, `r1`, …, texts of members `v0`, `v1`, …."""
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        self.sources = _SQLITE_SOURCES if dialect == SQLITE else _POSTGRESQL_SOURCES
+        self.names = dict(_NAMES)
+        self.lines: list[str] = []
+        self._texts = 0
+
+    def name(self, value: Any) -> str:
+        """A name by which the source can use a value."""
+        name = f"c{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def text(self) -> str:
+        """A fresh name for the JSON text of a member."""
+        self._texts += 1
+        return f"v{self._texts}"
+
+    def write(self, wire: Wire, at: int, indent: str) -> str:
+        """Add the lines that make the members' texts; the f-string that joins them."""
+        known: dict[str, str] = {}
+        position = at
+        for member in wire.members:
+            known.setdefault(member.key, f"r{position}")
+            position += member.width
+        parts = []
+        for member in wire.members:
+            if not isinstance(member, Skip):
+                text = known[f"={member.key}"] = self._member(member, at, known, indent)
+                parts.append(f'"{member.key}":{{{text}}}')
+            at += member.width
+        return "f'{{" + ",".join(parts) + "}}'"
+
+    def _member(self, member: Member, at: int, known: dict[str, str], indent: str) -> str:
+        text, cell = self.text(), f"r{at}"
+        if isinstance(member, Nested):
+            self.lines.append(f"{indent}if {cell} is None: {text} = 'null'")
+            self.lines.append(f"{indent}else:")
+            inner = self.write(member.wire, at, indent + " ")
+            self.lines.append(f"{indent} {text} = {inner}")
+            return text
+        if isinstance(member, Field) and isinstance(member.kind, str):
+            source = f"'null' if {cell} is None else {self.sources[member.kind].format(cell)}"
+        elif isinstance(member, Field):
+            source = f"{self.name(member.kind)}({cell})"
+        elif isinstance(member, Derived):
+            function = member.sqlite if self.dialect == SQLITE else member.postgresql
+            cells = ", ".join(known[key] for key in member.columns)
+            source = f"{self.name(function)}({cells}, now)"
+        else:
+            assert isinstance(member, Computed)
+            source = f"_json_text({self.name(member.function)}(row, {self.dialect!r}))"
+        self.lines.append(f"{indent}{text} = {source}")
+        return text
 
 
 class Wire:
@@ -123,65 +217,30 @@ class Wire:
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
         self.width = sum(m.width for m in self.members)
-        self._functions: dict[str, Callable[[Row, datetime], dict[str, Any]]] = {}
+        self._encoders: dict[str, Encoder] = {}
 
-    def _source(self, dialect: str, at: int, names: dict[str, Any]) -> str:
-        sources = _SQLITE_SOURCES if dialect == SQLITE else _POSTGRESQL_SOURCES
-        positions: dict[str, int] = {}
-        position = at
-        for member in self.members:
-            if member.width:
-                positions[member.key] = position
-            position += member.width
-
-        def name(value: Any) -> str:
-            names[f"c{len(names)}"] = value
-            return f"c{len(names) - 1}"
-
-        parts = []
-        for member in self.members:
-            if isinstance(member, Field):
-                if callable(member.kind):
-                    parts.append(f"{member.key!r}: {name(member.kind)}(r[{at}])")
-                elif (source := sources[member.kind]) is None:
-                    parts.append(f"{member.key!r}: r[{at}]")
-                else:
-                    parts.append(f"{member.key!r}: None if (v := r[{at}]) is None else {source.format('v')}")
-            elif isinstance(member, Computed):
-                parts.append(f"{member.key!r}: {name(member.function)}(r, {dialect!r})")
-            elif isinstance(member, Derived):
-                function = member.sqlite if dialect == SQLITE else member.postgresql
-                cells = ", ".join(f"r[{positions[key]}]" for key in member.columns)
-                parts.append(f"{member.key!r}: {name(function)}({cells}, now)")
-            elif isinstance(member, Nested):
-                inner = member.wire._source(dialect, at, names)
-                parts.append(f"{member.key!r}: None if r[{at}] is None else {inner}")
-            at += member.width
-        return "{" + ", ".join(parts) + "}"
-
-    def function(self, dialect: str) -> Callable[[Row, datetime], dict[str, Any]]:
-        """The function from a raw row and the present to an encodable dict."""
-        function = self._functions.get(dialect)
-        if function is None:
-            names = dict(_NAMES)
-            source = self._source(dialect, 0, names)
-            function = eval(f"lambda r, now: {source}", names)  # noqa: S307 - our own text, as namedtuple does
-            self._functions[dialect] = function
-        return function
-
-    def object(self, dialect: str, row: Row, now: datetime | None = None) -> dict[str, Any]:
-        """One row as an encodable dict."""
-        return self.function(dialect)(row, now or datetime.now(UTC))
+    def encoder(self, dialect: str) -> Encoder:
+        """The function from a raw row and the present to JSON text."""
+        encoder = self._encoders.get(dialect)
+        if encoder is None:
+            writer = _Writer(dialect)
+            result = writer.write(self, 0, " ")
+            cells = ", ".join(f"r{i}" for i in range(self.width))
+            body = "\n".join([f" {cells}, = row", *writer.lines, f" return {result}"])
+            exec(f"def encode(row, now):\n{body}", writer.names)  # noqa: S102 - our own text, as namedtuple does
+            encoder = self._encoders[dialect] = writer.names["encode"]
+        return encoder
 
     def one(self, dialect: str, row: Row, now: datetime | None = None) -> bytes:
         """One row as JSON."""
-        return orjson.dumps(self.function(dialect)(row, now or datetime.now(UTC)), option=OPTIONS)
+        return self.encoder(dialect)(row, now or datetime.now(UTC)).encode()
 
     def many(self, dialect: str, rows: Iterable[Row], now: datetime | None = None) -> bytes:
         """Rows as a JSON array."""
-        return orjson.dumps(self.objects(dialect, rows, now), option=OPTIONS)
+        encode, now = self.encoder(dialect), now or datetime.now(UTC)
+        return f"[{','.join([encode(row, now) for row in rows])}]".encode()
 
-    def objects(self, dialect: str, rows: Iterable[Row], now: datetime | None = None) -> list[dict[str, Any]]:
-        """Rows as encodable dicts."""
-        function, now = self.function(dialect), now or datetime.now(UTC)
-        return [function(row, now) for row in rows]
+    def object(self, dialect: str, row: Row, now: datetime | None = None) -> dict[str, Any]:
+        """One row as parsed JSON, for those who look into it."""
+        found: dict[str, Any] = orjson.loads(self.one(dialect, row, now))
+        return found

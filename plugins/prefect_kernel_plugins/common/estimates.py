@@ -6,47 +6,52 @@ from datetime import datetime, timedelta
 
 from prefect_kernel.sql.types import interval_from_text, timestamp_from_text
 from prefect_kernel.transition import TERMINAL_STATES
-from prefect_kernel.wire import Derived, seconds
-
-_ZERO = ("1970-01-01 00:00:00.000000", "0", 0)
+from prefect_kernel.wire import Derived, number
 
 
-def _run_time_sqlite(state_type: str | None, total: str, state_timestamp: str | None, now: datetime) -> float:
-    if state_type == "RUNNING" and state_timestamp is not None:
-        return seconds(interval_from_text(total) + (now - timestamp_from_text(state_timestamp)))
-    return 0.0 if total in _ZERO else seconds(interval_from_text(total))
+def _run_time_sqlite(
+    state_type: str | None, total: str, total_text: str, state_timestamp: str | None, now: datetime
+) -> str:
+    if state_type != "RUNNING" or state_timestamp is None:
+        return total_text
+    return number((interval_from_text(total) + (now - timestamp_from_text(state_timestamp))).total_seconds())
 
 
-def _run_time_pg(state_type: str | None, total: timedelta, state_timestamp: datetime | None, now: datetime) -> float:
-    if state_type == "RUNNING" and state_timestamp is not None:
-        return seconds(total + (now - state_timestamp))
-    return seconds(total)
+def _run_time_pg(
+    state_type: str | None, total: timedelta, total_text: str, state_timestamp: datetime | None, now: datetime
+) -> str:
+    if state_type != "RUNNING" or state_timestamp is None:
+        return total_text
+    return number((total + (now - state_timestamp)).total_seconds())
 
 
-def _lateness_sqlite(start: str | None, expected: str | None, state_type: str | None, now: datetime) -> float:
+def _lateness_sqlite(start: str | None, expected: str | None, state_type: str | None, now: datetime) -> str:
     if expected is None or start == expected:
-        return 0.0
+        return "0.0"
     if start is not None:
         if start < expected:
-            return 0.0
-        return seconds(datetime.fromisoformat(start) - datetime.fromisoformat(expected))
+            return "0.0"
+        return number((datetime.fromisoformat(start) - datetime.fromisoformat(expected)).total_seconds())
     if state_type in TERMINAL_STATES:
-        return 0.0
-    return max(seconds(now - timestamp_from_text(expected)), 0.0)
+        return "0.0"
+    return number(max((now - timestamp_from_text(expected)).total_seconds(), 0.0))
 
 
-def _lateness_pg(start: datetime | None, expected: datetime | None, state_type: str | None, now: datetime) -> float:
+def _lateness_pg(start: datetime | None, expected: datetime | None, state_type: str | None, now: datetime) -> str:
     if expected is None:
-        return 0.0
+        return "0.0"
     if start is not None:
-        return seconds(start - expected) if start > expected else 0.0
+        return number((start - expected).total_seconds()) if start > expected else "0.0"
     if state_type in TERMINAL_STATES:
-        return 0.0
-    return max(seconds(now - expected), 0.0)
+        return "0.0"
+    return number(max((now - expected).total_seconds(), 0.0))
 
 
 ESTIMATED_RUN_TIME = Derived(
-    "estimated_run_time", ("state_type", "total_run_time", "state_timestamp"), _run_time_sqlite, _run_time_pg
+    "estimated_run_time",
+    ("state_type", "total_run_time", "=total_run_time", "state_timestamp"),
+    _run_time_sqlite,
+    _run_time_pg,
 )
 """total_run_time, plus the time since the last state for a run that is RUNNING."""
 

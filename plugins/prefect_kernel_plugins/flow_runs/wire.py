@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID, json_from_text
-from prefect_kernel.wire import Field, Nested, Skip, Wire, json_fragment
+from prefect_kernel.wire import Field, Nested, Skip, Wire, json_text, stored_json
 
 from ..artifacts.tables import artifact
 from ..common.estimates import ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA
@@ -21,20 +20,20 @@ from .tables import flow_run, flow_run_state
 
 
 @lru_cache(1024)
-def _policy(text: str) -> orjson.Fragment:
+def _policy(text: str) -> str:
     """A stored policy with every key; there are few different ones."""
-    return orjson.Fragment(orjson.dumps(policy_to_json(FlowRunPolicy.model_validate(json_from_text(text)))))
+    return json_text(policy_to_json(FlowRunPolicy.model_validate(json_from_text(text))))
 
 
-def _labels(text: str | None) -> Any:
-    return {} if text is None or text == "null" else json_fragment(text)
+def _labels(text: str | None) -> str:
+    return "{}" if text is None or text == "null" else stored_json(text)
 
 
-def _created_by(text: str | None) -> Any:
+def _created_by(text: str | None) -> str:
     if text is None or text == "null":
-        return None
+        return "null"
     stored = json_from_text(text)
-    return {key: stored.get(key) for key in ("id", "type", "display_value")}
+    return json_text({key: stored.get(key) for key in ("id", "type", "display_value")})
 
 
 _PLAIN = """id created updated name flow_id state_id deployment_id deployment_version work_queue_id"""
@@ -57,27 +56,27 @@ FLOW_RUN_COLUMNS: list[sa.ColumnElement[Any]] = [
 
 FLOW_RUN_WIRE = Wire(
     [
-        Field("id"),
+        Field("id", "word"),
         Field("created", "time"),
         Field("updated", "time"),
-        Field("name"),
-        Field("flow_id"),
-        Field("state_id"),
-        Field("deployment_id"),
-        Field("deployment_version"),
-        Field("work_queue_id"),
-        Field("work_queue_name"),
-        Field("flow_version"),
+        Field("name", "text"),
+        Field("flow_id", "word"),
+        Field("state_id", "word"),
+        Field("deployment_id", "word"),
+        Field("deployment_version", "text"),
+        Field("work_queue_id", "word"),
+        Field("work_queue_name", "text"),
+        Field("flow_version", "text"),
         Field("parameters", "json"),
-        Field("idempotency_key"),
+        Field("idempotency_key", "text"),
         Field("context", "json"),
         Field("empirical_policy", _policy),
         Field("tags", "json"),
         Field("labels", _labels),
-        Field("parent_task_run_id"),
-        Field("state_type"),
-        Field("state_name"),
-        Field("run_count"),
+        Field("parent_task_run_id", "word"),
+        Field("state_type", "word"),
+        Field("state_name", "text"),
+        Field("run_count", "int"),
         Field("expected_start_time", "time"),
         Field("next_scheduled_start_time", "time"),
         Field("start_time", "time"),
@@ -86,11 +85,11 @@ FLOW_RUN_WIRE = Wire(
         ESTIMATED_RUN_TIME,
         ESTIMATED_START_TIME_DELTA,
         Field("auto_scheduled", "bool"),
-        Field("infrastructure_document_id"),
-        Field("infrastructure_pid"),
+        Field("infrastructure_document_id", "word"),
+        Field("infrastructure_pid", "text"),
         Field("created_by", _created_by),
-        Field("work_pool_id"),
-        Field("work_pool_name"),
+        Field("work_pool_id", "word"),
+        Field("work_pool_name", "text"),
         Nested("state", STATE_WIRE),
         Field("job_variables", "json"),
         Skip(1, "state_timestamp"),

@@ -6,13 +6,13 @@ from prefect_kernel.wire import Field, Wire
 
 from .tables import flow
 
-FLOW_COLUMNS = [flow.c[name] for name in "id created updated name tags labels".split()]
+FLOW_COLUMNS = [flow.c.id, flow.c.created, flow.c.updated, flow.c.name, flow.c.tags, flow.c.labels]
 FLOW_WIRE = Wire(
     [
-        Field("id"),
+        Field("id", "word"),
         Field("created", "time"),
         Field("updated", "time"),
-        Field("name"),
+        Field("name", "text"),
         Field("tags", "json"),
         Field("labels", "json"),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from prefect_kernel.sql.types import json_from_text
 from prefect_kernel.transition import DETAIL_DEFAULTS
-from prefect_kernel.wire import Derived, Field, Skip, Wire, json_fragment
+from prefect_kernel.wire import Derived, Field, Skip, Wire, json_text
 
 from ..artifacts.tables import artifact
 from .stored import TIMES, iso
@@ -20,23 +20,39 @@ _LAST = '"deployment_concurrency_lease_id": '
 _KEYS = len(DETAIL_DEFAULTS)
 
 
-def _complete(type_: str, text: str, now: datetime) -> Any:
-    """state_details with every key in the order of the wire, times in UTC with `Z`."""
-    details = {**DETAIL_DEFAULTS, **json_from_text(text)}
-    if len(details) != _KEYS:  # a key of another version of Prefect
-        details = {key: details[key] for key in DETAIL_DEFAULTS}
+_DEFAULT_TEXTS = {key: f'"{key}":{json_text(value)}' for key, value in DETAIL_DEFAULTS.items()}
+
+
+def _time(value: str) -> str:
+    """A point in time as pydantic writes it: UTC as `Z`, another offset as it was given."""
+    if value[-1:] == "Z":
+        return value
+    if value[-6:] == "+00:00" and ".000000" not in value:
+        return value[:-6] + "Z"
+    moment = datetime.fromisoformat(value)
+    return iso(moment) if not moment.utcoffset() else moment.isoformat()
+
+
+def _complete(type_: str, text: str, now: datetime) -> str:
+    """state_details with every key in the order of the wire."""
+    given = json_from_text(text)
     for key in TIMES:
-        value = details[key]
-        if value is not None and value[-1:] != "Z":
-            moment = datetime.fromisoformat(value)
-            details[key] = iso(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
-    if type_ == "SCHEDULED" and details["scheduled_time"] is None:
-        details["scheduled_time"] = iso(now)  # the reference's model makes it so when it reads such a row
-    return details
+        value = given.get(key)
+        if value is not None:
+            given[key] = _time(value)
+        elif key == "scheduled_time" and type_ == "SCHEDULED":
+            given[key] = iso(now)  # the reference's model makes it so when it reads such a row
+    if len(given) == _KEYS and given.keys() == DETAIL_DEFAULTS.keys():
+        return orjson.dumps({**DETAIL_DEFAULTS, **given}).decode()
+    texts = dict(_DEFAULT_TEXTS)
+    for key, value in given.items():
+        if key in texts:  # else it is of another version of Prefect
+            texts[key] = f'"{key}":{json_text(value)}'
+    return f"{{{','.join(texts.values())}}}"
 
 
-def _details_sqlite(type_: str, text: str, now: datetime) -> Any:
-    """Passed through when it is as the kernel and Prefect 3.8.8 write it: all keys, in order, times with `Z`."""
+def _details_sqlite(type_: str, text: str, now: datetime) -> str:
+    """Passed through when it is as the kernel and Prefect 3.8.8 write it: all keys, in order, UTC as `Z`."""
     if (
         text.startswith(_FIRST)
         and text.count('": ') == _KEYS
@@ -45,18 +61,18 @@ def _details_sqlite(type_: str, text: str, now: datetime) -> Any:
         and "\\" not in text
         and (type_ != "SCHEDULED" or '"scheduled_time": null' not in text)
     ):
-        return orjson.Fragment(text)
+        return text
     return _complete(type_, text, now)
 
 
 STATE_WIRE = Wire(
     [
-        Field("id"),
-        Field("type"),
-        Field("name"),
+        Field("id", "word"),
+        Field("type", "word"),
+        Field("name", "text"),
         Field("timestamp", "time"),
-        Field("message"),
-        Field("data", json_fragment),
+        Field("message", "text"),
+        Field("data", "json"),
         Skip(1, "details"),
         Derived("state_details", ("type", "details"), _details_sqlite, _complete),
     ]

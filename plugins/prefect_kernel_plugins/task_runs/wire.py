@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -9,7 +11,7 @@ import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID, json_from_text
-from prefect_kernel.wire import Field, Nested, Skip, Wire, json_text, stored_json
+from prefect_kernel.wire import Derived, Field, Nested, Skip, Wire, json_text, stored_json
 
 from ..artifacts.tables import artifact
 from ..common.estimates import ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA
@@ -24,53 +26,74 @@ def _policy(text: str) -> str:
     return json_text(policy_to_json(TaskRunPolicy.model_validate(json_from_text(text))))
 
 
-def _labels(text: str | None) -> str:
-    return "{}" if text is None or text == "null" else stored_json(text)
+def _inputs_sqlite(text: str, now: datetime) -> str:
+    return stored_json(text)
 
 
-_STORED = """id created updated name flow_run_id task_key dynamic_key cache_key cache_expiration task_version
-    empirical_policy tags labels state_id task_inputs state_type state_name run_count flow_run_run_count
-    expected_start_time next_scheduled_start_time start_time end_time total_run_time"""
+def _inputs_postgresql(text: str, now: datetime) -> str:
+    """On PostgreSQL jsonb has sorted the keys of each input; the wire has `input_type` first."""
+    if text == "{}":
+        return text
+    given: dict[str, list[dict[str, Any]]] = json_from_text(text)
+    return json_text({name: [{"input_type": i["input_type"], **i} for i in inputs] for name, inputs in given.items()})
 
-TASK_RUN_COLUMNS: list[sa.ColumnElement[Any]] = [
-    *(task_run.c[name] for name in _STORED.split()),
-    *state_columns(task_run_state),
-    task_run.c.state_timestamp,
-]
-"""The columns of TASK_RUN_WIRE, to be selected from TASK_RUN_FROM."""
 
-TASK_RUN_WIRE = Wire(
-    [
-        Field("id", "word"),
-        Field("created", "time"),
-        Field("updated", "time"),
-        Field("name", "text"),
-        Field("flow_run_id", "word"),
-        Field("task_key", "text"),
-        Field("dynamic_key", "text"),
-        Field("cache_key", "text"),
-        Field("cache_expiration", "time"),
-        Field("task_version", "text"),
-        Field("empirical_policy", _policy),
-        Field("tags", "json"),
-        Field("labels", _labels),
-        Field("state_id", "word"),
-        Field("task_inputs", "json"),
-        Field("state_type", "word"),
-        Field("state_name", "text"),
-        Field("run_count", "int"),
-        Field("flow_run_run_count", "int"),
-        Field("expected_start_time", "time"),
-        Field("next_scheduled_start_time", "time"),
-        Field("start_time", "time"),
-        Field("end_time", "time"),
-        Field("total_run_time", "interval"),
-        ESTIMATED_RUN_TIME,
-        ESTIMATED_START_TIME_DELTA,
-        Nested("state", STATE_WIRE),
-        Skip(1, "state_timestamp"),
-    ]
+_MEMBERS: dict[str, Field | Derived | Nested] = {
+    "id": Field("id", "word"),
+    "created": Field("created", "time"),
+    "updated": Field("updated", "time"),
+    "name": Field("name", "text"),
+    "flow_run_id": Field("flow_run_id", "word"),
+    "task_key": Field("task_key", "text"),
+    "dynamic_key": Field("dynamic_key", "text"),
+    "cache_key": Field("cache_key", "text"),
+    "cache_expiration": Field("cache_expiration", "time"),
+    "task_version": Field("task_version", "text"),
+    "empirical_policy": Field("empirical_policy", _policy),
+    "tags": Field("tags", "json"),
+    "labels": Field("labels", "json"),
+    "state_id": Field("state_id", "word"),
+    "task_inputs": Derived("task_inputs", ("inputs",), _inputs_sqlite, _inputs_postgresql),
+    "state_type": Field("state_type", "word"),
+    "state_name": Field("state_name", "text"),
+    "run_count": Field("run_count", "int"),
+    "flow_run_run_count": Field("flow_run_run_count", "int"),
+    "expected_start_time": Field("expected_start_time", "time"),
+    "next_scheduled_start_time": Field("next_scheduled_start_time", "time"),
+    "start_time": Field("start_time", "time"),
+    "end_time": Field("end_time", "time"),
+    "total_run_time": Field("total_run_time", "interval"),
+    "estimated_run_time": ESTIMATED_RUN_TIME,
+    "estimated_start_time_delta": ESTIMATED_START_TIME_DELTA,
+    "state": Nested("state", STATE_WIRE),
+}
+
+
+def _build(names: Sequence[str], hidden: Sequence[str]) -> tuple[list[sa.ColumnElement[Any]], Wire]:
+    """The columns and the wire of some members; `hidden` columns are selected for derived members only."""
+    columns: list[sa.ColumnElement[Any]] = []
+    for name in names:
+        member = _MEMBERS[name]
+        if isinstance(member, Field):
+            columns.append(task_run.c[name])
+        elif isinstance(member, Nested):
+            columns.extend(state_columns(task_run_state))
+    columns.extend(task_run.c[name] for name in hidden)
+    skipped = [Skip(1, "inputs" if name == "task_inputs" else name) for name in hidden]
+    return columns, Wire([*(_MEMBERS[name] for name in names), *skipped])
+
+
+TASK_RUN_COLUMNS, TASK_RUN_WIRE = _build(list(_MEMBERS), ["state_timestamp", "task_inputs"])
+"""A task run; the columns are to be selected from TASK_RUN_FROM."""
+
+_PAGE = (
+    "id created updated name flow_run_id task_key state_id state task_version task_inputs empirical_policy tags"
+    " start_time end_time total_run_time estimated_run_time estimated_start_time_delta"
 )
+TASK_RUN_PAGE_COLUMNS, TASK_RUN_PAGE_WIRE = _build(
+    _PAGE.split(), ["state_type", "state_timestamp", "expected_start_time", "task_inputs"]
+)
+"""A task run in an answer of `paginate`, where the reference shows less of it."""
 
 
 def joined(runs: sa.FromClause) -> sa.FromClause:
@@ -86,4 +109,4 @@ SELECT_TASK_RUN = Statement(
     sa.select(*TASK_RUN_COLUMNS).select_from(TASK_RUN_FROM).where(task_run.c.id == sa.bindparam("id", type_=UUID())),
     raw=True,
 )
-"""One run for the wire, by its `id`."""
+"""One task run for the wire, by its `id`."""
