@@ -147,16 +147,19 @@ class FrameReader:
                 return at
 
     def _check(self, first: int, second: int, length: int) -> None:
+        opcode = first & 0x0F
+        if opcode not in (0x0, TEXT, BINARY, CLOSE, PING, PONG):
+            raise Violation(1002, "invalid opcode")
         if second < 0x80:
             raise Violation(1002, "frame is not masked")
-        if first & 0x70:
-            raise Violation(1002, "reserved bits must be 0")
-        if first not in _LEGAL:
-            raise Violation(1002, "fragmented control frame" if first in (CLOSE, PING, PONG) else "invalid opcode")
-        if first >= 0x88 and length > 125:
-            raise Violation(1002, "control frame too long")
         if length > self._max_message:
             raise Violation(1009, f"frame with {length} bytes exceeds limit of {self._max_message} bytes")
+        if first & 0x70:
+            raise Violation(1002, "reserved bits must be 0")
+        if opcode >= CLOSE and length > 125:
+            raise Violation(1002, "control frame too long")
+        if opcode >= CLOSE and first < 0x80:
+            raise Violation(1002, "fragmented control frame")
 
     def _unusual(self, first: int, payload: bytes) -> None:
         """Anything but a text message in one frame."""
@@ -167,7 +170,10 @@ class FrameReader:
         elif opcode == PONG:
             pass  # a sign of life, and nothing more
         elif opcode == CLOSE:
-            self.close = _parse_close(payload)
+            close = _parse_close(payload)
+            if self._parts is not None:
+                raise Violation(1002, "incomplete fragmented message")
+            self.close = close
         elif opcode:
             if self._parts is not None:
                 raise Violation(1002, "expected a continuation frame")
@@ -203,7 +209,7 @@ def _parse_close(payload: bytes) -> tuple[int, str]:
         return 1005, ""
     if len(payload) == 1:
         raise Violation(1002, "close frame too short")
-    code = int.from_bytes(payload[:2], "big")
+    code, reason = int.from_bytes(payload[:2], "big"), _text(payload[2:])
     if not is_close_code(code):
         raise Violation(1002, "invalid status code")
-    return code, _text(payload[2:])
+    return code, reason

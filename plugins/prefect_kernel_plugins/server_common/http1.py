@@ -149,6 +149,8 @@ class HTTPConnection(asyncio.Protocol):
         parser, config = self._parser, self.hub.config
         self._in_head, self._loose, self._length = False, 0, 0
         version = parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # a line without a version is 0.9 to the parser
+            raise _Refused(400)
         hosts = 0
         size = len(self._url)
         expects_continue = False

@@ -1,4 +1,4 @@
-"""The default ASGI server: Hypercorn on uvloop."""
+"""The default ASGI server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from prefect_kernel import hookimpl
 from prefect_kernel.ports.server import ServerRunner
+from prefect_kernel_plugins.server_hypercorn.runner import HypercornRunner
 
-from .runner import HypercornRunner
-
-__all__ = ["HypercornRunner"]
+__all__ = ["HypercornRunner", "kernel_servers"]
 
 
 @hookimpl
 def kernel_servers() -> Iterable[ServerRunner]:
+    """The one that this plugin brings."""
     return [HypercornRunner()]

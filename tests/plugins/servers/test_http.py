@@ -249,6 +249,8 @@ def test_length_is_added_to_whole_responses(stage: Stage) -> None:
         (b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET / HTTP/3.9\r\nHost: x\r\n\r\n", 400),
+        (b"GET /\r\nHost: x\r\n\r\n", 400),
+        (b"GET /HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
