@@ -28,6 +28,11 @@ class SettingsError(KernelError):
 class PluginError(KernelError):
     """A plugin cannot be loaded."""
 
+    def __init__(self, message: str | None = None, plugin: str | None = None) -> None:
+        """`plugin` is the name of the one to blame."""
+        super().__init__(message)
+        self.plugin = plugin
+
 
 class PolicyError(PluginError):
     """A policy edit names a rule that does not exist, or cannot be placed."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .errors import PolicyError
-from .transition import Rule
+from .transition import ALL_STATES, HOOKS, Rule
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,9 @@ class Policy:
     name: str
     kind: str
     rules: Sequence[type[Rule]]
+    composed: bool = False
+    """True when the policy also judges as part of a transaction that makes other changes, such as the creation of a
+    run; `async` rules cannot wait there, and are refused."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,18 @@ class ResolvedPolicy:
     rules: tuple[type[Rule], ...]
     origin: dict[str, str]
     """Rule name -> the plugin that put it there."""
+    foreign: Mapping[type[Rule], str] = field(default_factory=dict)
+    """The rules of third parties -> their plugin; their hooks are run with care."""
+    removed: dict[str, str] = field(default_factory=dict)
+    """Name of a rule that a plugin removed or replaced -> that plugin."""
+    detached: bool = False
+    """True when there are rules that may wait for something, so that the decision is made before the transaction."""
     _matching: dict[tuple[str | None, str | None], tuple[type[Rule], ...]] = field(default_factory=dict)
+
+    @property
+    def has_async(self) -> bool:
+        """Whether a rule has an async hook."""
+        return any(rule.is_async() for rule in self.rules)
 
     def matching(self, initial: str | None, proposed: str | None) -> tuple[type[Rule], ...]:
         """The rules that concern a transition, in order (remembered: there are at most 100 pairs)."""
@@ -70,67 +84,168 @@ class ResolvedPolicy:
         return found
 
 
-def resolve(policy: Policy, plugin: str, edits: Iterable[tuple[str, Edit]]) -> ResolvedPolicy:
+def resolve(
+    policy: Policy, plugin: str, edits: Iterable[tuple[str, Edit]], trusted: Collection[str] | None = None
+) -> ResolvedPolicy:
     """Apply edits (with the plugin each comes from) to a policy: replaces, then inserts, then removes.
 
-    An insert's anchor may be brought by another insert. Raises PolicyError for anchors that do not exist, impossible
-    places, and names that are taken.
+    An insert's anchor may be brought by another insert. Rules of plugins that are not among the `trusted` (None: all
+    are) count as foreign. Raises PolicyError for anchors that do not exist, impossible places, names that are taken,
+    and things that are not rules.
     """
-    rules = list(policy.rules)
-    origin = {rule.rule_name(): plugin for rule in rules}
+    resolving = _Resolving(policy, plugin)
     mine = [(who, edit) for who, edit in edits if edit.policy == policy.name]
-
-    def index(name: str, who: str) -> int:
-        for i, rule in enumerate(rules):
-            if rule.rule_name() == name:
-                return i
-        close = difflib.get_close_matches(name, [r.rule_name() for r in rules], 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise PolicyError(f"plugin {who}: no rule {name!r} in {policy.name}{hint}")
-
     for who, edit in mine:
         if isinstance(edit, Replace):
-            at = index(edit.name, who)
-            origin.pop(edit.name)
-            rules[at] = edit.rule
-            origin[edit.rule.rule_name()] = who
-
-    waiting = [(who, edit) for who, edit in mine if isinstance(edit, Insert)]
-    last_after: dict[str, str] = {}  # two inserts after one anchor keep the order of their plugins
-    while waiting:
-        held = []
-        for who, insert in waiting:
-            anchor = insert.after or insert.before
-            if anchor is None:
-                raise PolicyError(f"plugin {who}: {insert.rule.rule_name()} says neither after nor before which rule")
-            names = [r.rule_name() for r in rules]
-            if anchor not in names or (insert.before and insert.before not in names):
-                held.append((who, insert))
-                continue
-            if insert.rule.rule_name() in names:
-                raise PolicyError(f"plugin {who}: {policy.name} has a rule {insert.rule.rule_name()!r} already")
-            if insert.after:
-                at = names.index(last_after.get(insert.after, insert.after)) + 1
-                last_after[insert.after] = insert.rule.rule_name()
-                if insert.before and names.index(insert.before) < at:
-                    raise PolicyError(
-                        f"plugin {who}: {insert.rule.rule_name()} cannot stand after {insert.after!r}"
-                        f" and before {insert.before!r} in {policy.name}"
-                    )
-            else:
-                at = names.index(anchor)
-            rules.insert(at, insert.rule)
-            origin[insert.rule.rule_name()] = who
-        if len(held) == len(waiting):
-            who, insert = held[0]
-            for anchor in (insert.after, insert.before):
-                if anchor is not None:
-                    index(anchor, who)
-        waiting = held
-
+            resolving.replace(who, edit)
+    resolving.insert([(who, edit) for who, edit in mine if isinstance(edit, Insert)])
     for who, edit in mine:
         if isinstance(edit, Remove):
-            at = index(edit.name, who)
-            origin.pop(edit.name)
-            del rules[at]
-    return ResolvedPolicy(policy.name, policy.kind, tuple(rules), origin)
+            resolving.remove(who, edit)
+    origin = resolving.origin
+    foreign = {
+        rule: origin[rule.rule_name()]
+        for rule in resolving.rules
+        if trusted is not None and origin[rule.rule_name()] not in trusted
+    }
+    return ResolvedPolicy(
+        policy.name,
+        policy.kind,
+        tuple(resolving.rules),
+        origin,
+        foreign,
+        resolving.removed,
+        detached=any(not rule.inline for rule in foreign),
+    )
+
+
+class _Resolving:
+    """A policy while its edits are applied."""
+
+    def __init__(self, policy: Policy, plugin: str) -> None:
+        self.policy, self.rules = policy, list(policy.rules)
+        for position, rule in enumerate(self.rules):
+            check_rule(rule, policy, plugin)
+            if rule.rule_name() in {other.rule_name() for other in self.rules[:position]}:
+                raise PolicyError(f"plugin {plugin}: {policy.name} has {rule.rule_name()!r} twice", plugin)
+        self.origin = {rule.rule_name(): plugin for rule in self.rules}
+        self.removed: dict[str, str] = {}
+
+    def names(self) -> list[str]:
+        return [rule.rule_name() for rule in self.rules]
+
+    def index(self, name: str, who: str) -> int:
+        """Where the rule of that name stands."""
+        names = self.names()
+        if name in names:
+            return names.index(name)
+        if name in self.removed:
+            hint = f": plugin {self.removed[name]} replaces it"
+        else:
+            close = difflib.get_close_matches(str(name), names, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise PolicyError(f"plugin {who}: no rule {name!r} in {self.policy.name}{hint}", who)
+
+    def add(self, who: str, rule: type[Rule]) -> None:
+        """Check a rule, and that its name is free, and note who brings it."""
+        check_rule(rule, self.policy, who)
+        name = rule.rule_name()
+        if name in self.origin:
+            raise PolicyError(f"plugin {who}: {self.policy.name} has a rule {name!r} already", who)
+        self.origin[name] = who
+
+    def replace(self, who: str, edit: Replace) -> None:
+        at = self.index(edit.name, who)
+        del self.origin[edit.name]
+        self.add(who, edit.rule)
+        self.rules[at] = edit.rule
+        if edit.rule.rule_name() != edit.name:
+            self.removed[edit.name] = who
+
+    def remove(self, who: str, edit: Remove) -> None:
+        del self.rules[self.index(edit.name, who)]
+        del self.origin[edit.name]
+        self.removed[edit.name] = who
+
+    def insert(self, waiting: list[tuple[str, Insert]]) -> None:
+        """Place all inserts; one whose anchor is not there yet waits until the others were placed."""
+        last_after: dict[str, str] = {}  # two inserts after one anchor keep the order of their plugins
+        while waiting:
+            held = [(who, edit) for who, edit in waiting if not self._place(who, edit, last_after)]
+            if len(held) == len(waiting):
+                self._give_up(held)
+            waiting = held
+
+    def _place(self, who: str, edit: Insert, last_after: dict[str, str]) -> bool:
+        """Place an insert; False when it must wait for another one."""
+        anchor = edit.after or edit.before
+        if anchor is None:
+            raise PolicyError(f"plugin {who}: an insert into {self.policy.name} says neither after nor before", who)
+        names = self.names()
+        if anchor not in names or (edit.before and edit.before not in names):
+            return False
+        self.add(who, edit.rule)
+        name = edit.rule.rule_name()
+        if edit.after:
+            behind = edit.after
+            while behind in last_after:
+                behind = last_after[behind]
+            at = names.index(behind) + 1
+            if edit.before and names.index(edit.before) < at:
+                raise PolicyError(
+                    f"plugin {who}: {name} cannot stand after {edit.after!r} and before {edit.before!r}"
+                    f" in {self.policy.name}",
+                    who,
+                )
+            last_after[edit.after] = name
+        else:
+            at = names.index(anchor)
+        self.rules.insert(at, edit.rule)
+        return True
+
+    def _give_up(self, held: list[tuple[str, Insert]]) -> None:
+        """Say why inserts cannot be placed: an anchor that nobody brings, or anchors that wait for each other."""
+        coming = {edit.rule.rule_name() for _, edit in held if _is_rule(edit.rule)}
+        for who, edit in held:
+            for anchor in (edit.after, edit.before):
+                if anchor is not None and anchor not in coming:
+                    self.index(anchor, who)
+        who, edit = held[0]
+        names = " and ".join(sorted(coming))
+        raise PolicyError(f"plugin {who}: {names} wait for each other in {self.policy.name}", who)
+
+
+def _is_rule(rule: object) -> bool:
+    return isinstance(rule, type) and issubclass(rule, Rule)
+
+
+def check_rule(rule: type[Rule], policy: Policy, plugin: str) -> None:
+    """Raise PolicyError unless this is a rule that can take part in the policy."""
+    if not _is_rule(rule):
+        raise PolicyError(f"plugin {plugin}: {rule!r} is not a rule class", plugin)
+    name = rule.rule_name()
+    if not isinstance(name, str):
+        raise PolicyError(f"plugin {plugin}: a rule's name is {name!r}, and not text", plugin)
+    if rule.kind not in ("run", policy.kind):  # "run": for flow runs and task runs alike
+        raise PolicyError(
+            f"plugin {plugin}: rule {name} is for {rule.kind}, and {policy.name} for {policy.kind}", plugin
+        )
+    for attribute in ("from_states", "to_states"):
+        states = getattr(rule, attribute)
+        if not isinstance(states, frozenset | set):
+            raise PolicyError(f"plugin {plugin}: {attribute} of rule {name} is {states!r}, and not a set", plugin)
+        if unknown := states - ALL_STATES:
+            raise PolicyError(
+                f"plugin {plugin}: {attribute} of rule {name} has {', '.join(map(repr, sorted(map(str, unknown))))},"
+                " which is no type of state",
+                plugin,
+            )
+    for hook in HOOKS:
+        if not callable(getattr(rule, hook)):
+            raise PolicyError(f"plugin {plugin}: {hook} of rule {name} cannot be called", plugin)
+    if policy.composed and rule.is_async():
+        raise PolicyError(
+            f"plugin {plugin}: rule {name} is async, and {policy.name} also judges inside of transactions, where a rule"
+            " cannot wait; make its hooks plain functions or generators",
+            plugin,
+        )

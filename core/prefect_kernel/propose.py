@@ -1,25 +1,117 @@
-"""Proposing a state from outside of a unit."""
+"""Proposing a state from outside of a unit.
+
+Usually snapshot, decision and writes are one unit. Rules of third parties may wait for whatever they like, which must
+not happen while a transaction is open: where a policy has some, the decision is made first, and then written by a unit
+that checks that the run is still what it was.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from . import errors
 from .declare import follow_up
-from .sql import Unit
-from .transition import Move
+from .sql import Call, Unit, point_read
+from .transition import ABORT, Move
 
 if TYPE_CHECKING:
     from .app import Kernel
+
+log = logging.getLogger("prefect_kernel.transition")
+
+MAX_ATTEMPTS = 20
+"""How often a decision is made again because somebody else has changed the run in the meantime."""
+
+
+class _Outdated(errors.KernelError):
+    """What was decided on has changed since."""
 
 
 async def propose(
     kernel: Kernel, policies: tuple[str, ...], unit: Callable[..., Unit[Move]], *args: Any, **options: Any
 ) -> Move:
-    """Run a transition unit (`unit(kernel, *args, **options)`), and what it left to do after the commit."""
-    move = await kernel.storage.write(unit, kernel, *args, **options)
+    """Run a transition unit (`unit(kernel, *args, **options)`), and what it left to do after the commit.
+
+    The unit takes an option `detached`; with it, it passes it on to `decide` and, in place of writing, leaves how to
+    do that as `move.commit`.
+    """
+    if any(kernel.policies[name].detached for name in policies):
+        move = await _detached(kernel, unit, args, options)
+    else:
+        move = await kernel.storage.write(unit, kernel, *args, **options)
     if move.on_commit:
         await follow_up(move.on_commit)
     if move.events:
         kernel.events.committed()
     return move
+
+
+async def _detached(kernel: Kernel, unit: Callable[..., Unit[Move]], args: Any, options: Any) -> Move:
+    for _ in range(MAX_ATTEMPTS):
+        move: Move = await _decided(kernel, unit(kernel, *args, **options, detached=True))
+        try:
+            await kernel.storage.write(_commit, move)
+        except _Outdated:
+            continue
+        except errors.StorageUnavailable:
+            raise
+        except errors.StorageError as error:
+            if not move.foreign_writes:
+                raise
+            _refuse(move, error)
+        return move
+    raise errors.Raced
+
+
+async def _decided(kernel: Kernel, unit: Unit[Move]) -> Move:
+    """Run a unit without a transaction: each read by itself, and hooks under their time limit."""
+    from .foreign import Ask
+
+    seconds = kernel.settings.kernel.plugin_timeout
+    value: Any = None
+    error: Exception | None = None
+    try:
+        while True:
+            try:
+                item: Any = unit.send(value) if error is None else unit.throw(error)
+            except StopIteration as stop:
+                move: Move = stop.value
+                return move
+            value, error = None, None
+            if isinstance(item, Ask):
+                try:
+                    await item.run(kernel.storage, seconds)
+                except Exception as problem:  # noqa: BLE001 - thrown into the unit
+                    error = problem
+            else:
+                value = await kernel.storage.read(_one, item)
+    finally:
+        unit.close()
+
+
+@point_read
+def _one(call: Call) -> Unit[Any]:
+    return (yield call)
+
+
+def _commit(move: Move) -> Unit[None]:
+    if move.commit is None:
+        raise RuntimeError("A transition unit that decides detached must set `move.commit`.")
+    try:
+        yield from move.commit()
+    except errors.Raced as error:
+        raise _Outdated from error
+
+
+def _refuse(move: Move, error: errors.StorageError) -> None:
+    """Abort a transition of which nothing was written, since the database refused what a rule had declared."""
+    rules = ", ".join(move.foreign_writes)
+    log.error("a write declared by rule %s failed; the transition is aborted", rules, exc_info=error)
+    reason = f"Aborting orchestration due to an error in a write declared by {rules}: {error!r}"
+    move.error, move.proposed, move.validated, move.status = error, None, None, ABORT
+    move.details = {"type": "abort_details", "reason": reason}
+    move.writes.clear()
+    move.events.clear()
+    move.on_commit.clear()

@@ -1,16 +1,14 @@
-"""Transitions: what a rule sees and may declare, and running a policy on one proposed state.
+"""What a rule sees of a transition, and what it may declare: states, moves, and the base classes of rules.
 
-The engine has the reference's semantics: rules are chosen by the intended pair of state types, nest in order, are
-skipped once the proposal has changed its type (invalid), and on the way out run `after`, or `cleanup` when the
-transition is no longer theirs (fizzled). Nothing is written here: rules read and *declare*; the slice that owns the run
-applies the declared writes in one guarded transaction.
+Nothing is written here: rules read and *declare*; the slice that owns the run applies the declared writes in one
+guarded transaction. `engine` runs policies on a move.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +17,6 @@ from .sql import Call, Unit
 
 if TYPE_CHECKING:
     from .app import Kernel
-    from .policy import ResolvedPolicy
 
 log = logging.getLogger("prefect_kernel.transition")
 
@@ -134,14 +131,15 @@ class Move:
     """
 
     __slots__ = (
-        "_rule",
         "api_version",
+        "asked",
         "client_version",
         "commit",
         "context",
         "details",
         "error",
         "events",
+        "foreign_writes",
         "initial",
         "kernel",
         "kind",
@@ -184,9 +182,12 @@ class Move:
         """Functions without arguments, called once the transaction is committed; what they return is awaited."""
         self.trail: list[tuple[str, str, str | None]] = []
         """(rule, outcome, reason) of every rule that was asked, in order."""
+        self.foreign_writes: list[str] = []
+        """Rules of third parties that have declared writes, for who must say whose fault a refused write is."""
         self.commit: Callable[[], Unit[None]] | None = None
-        """Set by the slice that owns the run: the unit that writes what was decided; raises Raced when it is outdated."""
-        self._rule: Rule | None = None
+        """Left by a unit that decides `detached`: writes what was decided, or raises Raced when that is outdated."""
+        self.asked: Rule | None = None
+        """The rule whose `before` is running."""
 
     @property
     def initial_type(self) -> str | None:
@@ -201,10 +202,10 @@ class Move:
         if self.validated is not None:
             raise RuntimeError("The transition is already validated.")
         self.proposed, self.status, self.details = state, status, details
-        if self._rule is not None:
-            self._rule.to_type = None if state is None else state.type
-            self._rule.outcome = status
-            self._rule.reason = details.get("reason")
+        if self.asked is not None:
+            self.asked.to_type = None if state is None else state.type
+            self.asked.outcome = status
+            self.asked.reason = details.get("reason")
 
     def reject(self, state: State | None, reason: str | None) -> None:
         """Refuse the proposal and commit `state` instead; with None nothing is written."""
@@ -334,60 +335,6 @@ class TaskTransform(TaskRule):
 
     transform = True
     __slots__ = ()
-
-
-def decide(move: Move, *policies: ResolvedPolicy, detached: bool = False) -> Generator[Any, Any, None]:
-    """Run policies (the chosen one, then the global one) on a move.
-
-    Yields read calls, and when `detached` also hooks of third parties, for `propose` to run. A rule that raises aborts
-    the transition (fails closed).
-    """
-    initial, proposed = move.initial_type, move.proposed_type
-    entered: list[Rule] = []
-    trail = move.trail
-    guard = None
-    for policy in policies:
-        foreign = policy.foreign
-        for cls in policy.matching(initial, proposed):
-            if foreign and cls in foreign:
-                from .foreign import Guard  # few servers have rules that are not built in
-
-                guard = guard or Guard(move, detached)
-                entered.append((yield from guard.before(cls, foreign[cls], initial, proposed)))
-                continue
-            rule = cls(initial, proposed)
-            entered.append(rule)
-            if not cls.transform and rule.invalid(move):
-                trail.append((cls.rule_name(), "skipped", None))
-                continue
-            move._rule = rule
-            try:
-                result = rule.before(move)
-                if result is not None:
-                    yield from result
-            except Exception as error:
-                fail(move, rule, policy.origin.get(cls.rule_name(), "?"), error)
-            move._rule = None
-            if not cls.transform or rule.outcome is not None:
-                trail.append((cls.rule_name(), rule.outcome or "passed", rule.reason))
-
-    move.validated = move.proposed
-
-    for rule in reversed(entered):
-        if rule.transform:
-            if move.error is not None:
-                continue
-            name = "after"
-        elif rule.invalid(move):
-            continue
-        else:
-            name = "cleanup" if rule.mismatch(move) else "after"
-        if rule.plugin is None:
-            result = rule.after(move) if name == "after" else rule.cleanup(move)
-            if result is not None:
-                yield from result
-        elif guard is not None:
-            yield from guard.leave(rule, name)
 
 
 def fail(move: Move, rule: Rule, plugin: str, error: BaseException) -> None:

@@ -14,10 +14,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
+from prefect_kernel.engine import decide
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Statement, Unit, by_dialect
 from prefect_kernel.sql.types import UUID
-from prefect_kernel.transition import Move, State, decide
+from prefect_kernel.transition import Move, State
 
 from ..common.policies import policy_to_json
 from ..deployments.tables import deployment

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from prefect_kernel import errors
+from prefect_kernel.engine import decide
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
-from prefect_kernel.transition import Move, State, decide
+from prefect_kernel.transition import Move, State
 
 from ..artifacts.tables import artifact
 from ..concurrency_limits_v2.tables import concurrency_limit_v2
@@ -86,8 +88,12 @@ def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]
 
 def apply(move: Move, seen: dict[str, Any]) -> Unit[None]:
     """Write what was decided; `seen` is the run as it was read. Raises Raced when somebody was faster."""
-    _WRITER.declare(move, seen, flow_run_id=move.run["id"], task_run_id=None)
+    _declare(move, seen)
     yield from write_declared(move)
+
+
+def _declare(move: Move, seen: dict[str, Any]) -> None:
+    _WRITER.declare(move, seen, flow_run_id=move.run["id"], task_run_id=None)
 
 
 def transition(
@@ -99,9 +105,9 @@ def transition(
     now: datetime,
     api_version: tuple[int, int, int] | None = None,
     client_version: str | None = None,
-    dry: bool = False,
+    detached: bool = False,
 ) -> Unit[Move]:
-    """Propose a state to a run, decide and write, as one unit. Raises ObjectNotFound."""
+    """Propose a state to a run, decide and write, as one unit. Raises ObjectNotFound. For `detached`, see `propose`."""
     found = yield from load(run_id)
     if found is None:
         raise errors.ObjectNotFound(f"Flow run with id {run_id} not found")
@@ -118,9 +124,12 @@ def transition(
         client_version=client_version,
     )
     seen = {**run, "empirical_policy": {**(run["empirical_policy"] or {})}}
-    yield from decide(move, kernel.policies[policy], kernel.policies["global-flow"])
-    if not dry:
-        yield from apply(move, seen)
+    yield from decide(move, kernel.policies[policy], kernel.policies["global-flow"], detached=detached)
+    _declare(move, seen)
+    if detached:
+        move.commit = partial(write_declared, move)
+    else:
+        yield from write_declared(move)
     return move
 
 

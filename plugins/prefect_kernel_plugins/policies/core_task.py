@@ -62,4 +62,5 @@ BACKGROUND_TASK = Policy(
         ReleaseTaskConcurrencySlots,
         EnqueueScheduledTasks,
     ],
+    composed=True,
 )

@@ -41,6 +41,7 @@ GLOBAL_FLOW = Policy(
         IncrementFlowRunCount,
         RemoveResumingIndicator,
     ],
+    composed=True,
 )
 
 GLOBAL_TASK = Policy(
@@ -58,4 +59,5 @@ GLOBAL_TASK = Policy(
         UpdateStateDetails,
         IncrementTaskRunCount,
     ],
+    composed=True,
 )

@@ -18,6 +18,7 @@ MINIMAL_FLOW = Policy(
         InstrumentFlowRunStateTransitions,
         ReleaseFlowConcurrencySlots,
     ],
+    composed=True,
 )
 
 MARK_LATE_RUNS = Policy(
@@ -30,4 +31,4 @@ MARK_LATE_RUNS = Policy(
     ],
 )
 
-MINIMAL_TASK = Policy("minimal-task", "task_run", [ReleaseTaskConcurrencySlots])
+MINIMAL_TASK = Policy("minimal-task", "task_run", [ReleaseTaskConcurrencySlots], composed=True)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from prefect_kernel import errors
+from prefect_kernel.engine import decide
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
-from prefect_kernel.transition import Move, State, decide
+from prefect_kernel.transition import Move, State
 
 from ..artifacts.tables import artifact
 from ..flow_runs.tables import flow_run, flow_run_state
@@ -136,9 +138,9 @@ def transition(
     now: datetime,
     api_version: tuple[int, int, int] | None = None,
     client_version: str | None = None,
-    dry: bool = False,
+    detached: bool = False,
 ) -> Unit[Move]:
-    """Propose a state to a task run, decide and write, as one unit. Raises ObjectNotFound."""
+    """Propose a state to a task run, decide and write, as one unit. Raises ObjectNotFound. For `detached`, see `propose`."""
     run, initial, context = yield from load(run_id)
     now = moment_after(initial, now)
     state = make(now)
@@ -154,9 +156,13 @@ def transition(
         client_version=client_version,
     )
     seen = {**run, "empirical_policy": {**(run["empirical_policy"] or {})}}
-    yield from decide(move, kernel.policies[policy_for(state, policy)], kernel.policies["global-task"])
-    if not dry:
-        yield from apply(move, seen)
+    chosen = kernel.policies[policy_for(state, policy)]
+    yield from decide(move, chosen, kernel.policies["global-task"], detached=detached)
+    _declare(move, seen)
+    if detached:
+        move.commit = partial(write_declared, move)
+    else:
+        yield from write_declared(move)
     return move
 
 
@@ -176,7 +182,7 @@ async def set_state(
         "api_version": api_version,
         "client_version": client_version,
     }
-    return await propose(kernel, (policy, "global-task"), transition, run_id, make, **options)
+    return await propose(kernel, (policy, "background-task", "global-task"), transition, run_id, make, **options)
 
 
 # ---------------------------------------------------------------- transitions that another one brings with it
