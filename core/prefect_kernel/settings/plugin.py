@@ -71,9 +71,9 @@ class PluginSettings(Mapping[str, Any]):
         found_all: dict[str, Found] = {}
         problems: list[str] = []
         sources = list(sources)
-        # A second kernel with the same settings object declares the same again.
-        others = {name: at for name, at in self.declared.items() if at[0] != plugin}
         for setting in settings:
+            # A second kernel with the same settings object declares the same again.
+            others = {name: at for name, at in self.declared.items() if at != (plugin, setting)}
             adapter = _check(plugin, setting, {**taken, **others, **declared})
             resolution = Resolution()
             for index, source in enumerate(sources):

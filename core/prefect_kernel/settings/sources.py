@@ -125,8 +125,12 @@ def _profiles_path(
         return Path(str(named))
     if environ.get("PREFECT_HOME"):
         return Path(environ["PREFECT_HOME"], "profiles.toml")
-    home = environ.get("HOME")
-    return Path(home, ".prefect", "profiles.toml") if home else None
+    if environ.get("HOME"):
+        return Path(environ["HOME"], ".prefect", "profiles.toml")
+    try:
+        return Path.home() / ".prefect" / "profiles.toml"
+    except RuntimeError:  # nobody knows where that is; `derive` says so if it matters
+        return None
 
 
 def _active_profile(

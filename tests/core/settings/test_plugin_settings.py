@@ -103,6 +103,13 @@ def test_a_second_kernel_may_adopt_the_same_again(tmp_path: Path) -> None:
     assert dict(settings.plugin) == {"ACME_FREEZE": True}
 
 
+def test_a_plugin_may_not_declare_a_name_twice(tmp_path: Path) -> None:
+    """Two different settings of one name are an error, also within one plugin."""
+    settings = adopted(tmp_path, {}, FREEZE)
+    with pytest.raises(PluginError, match="named ACME_FREEZE already"):
+        settings.adopt("acme", [Setting("ACME_FREEZE", int, 0, "Other.")])
+
+
 @pytest.mark.parametrize(
     ("files", "environ", "sentence"),
     [
