@@ -28,9 +28,19 @@ ESSENTIAL = (
 
 DEFAULT = (
     "prefect_kernel_plugins.server_uvicorn",
+    "prefect_kernel_plugins.broker_memory",
     "prefect_kernel_plugins.leases_memory",
     "prefect_kernel_plugins.leases_filesystem",
+    "prefect_kernel_plugins.policies",
+    "prefect_kernel_plugins.flows",
+    "prefect_kernel_plugins.flow_runs",
+    "prefect_kernel_plugins.flow_run_states",
+    "prefect_kernel_plugins.task_runs",
+    "prefect_kernel_plugins.task_run_states",
+    "prefect_kernel_plugins.task_workers",
+    "prefect_kernel_plugins.logs",
     "prefect_kernel_plugins.events",
+    "prefect_kernel_plugins.api_docs",
 )
 """Built-ins that are loaded unless switched off."""
 
