@@ -27,6 +27,7 @@ class PreventPendingTransitions(Rule):
     Steps within PENDING, to a state of another name than "Pending", are allowed and keep what was found out earlier.
     """
 
+    kind = "run"
     from_states = frozenset({"PENDING", "CANCELLING", "RUNNING", "CANCELLED"})
     to_states = frozenset({"PENDING"})
 
@@ -59,6 +60,7 @@ class EnsureOnlyScheduledFlowsMarkedLate(FlowRule):
 class CopyScheduledTime(Rule):
     """A pending state keeps the time for which the run was scheduled, unless it brings its own."""
 
+    kind = "run"
     from_states = frozenset({"SCHEDULED"})
     to_states = frozenset({"PENDING"})
 
@@ -70,6 +72,7 @@ class CopyScheduledTime(Rule):
 class WaitForScheduledTime(Rule):
     """No run begins before its time, by the server's clock."""
 
+    kind = "run"
     from_states = frozenset({"SCHEDULED", "PENDING"})
     to_states = frozenset({"RUNNING"})
 

@@ -8,6 +8,7 @@ from prefect_kernel.transition import Move, Rule
 class _Transform(Rule):
     """For flow runs and task runs alike."""
 
+    kind = "run"
     transform = True
     __slots__ = ()
 

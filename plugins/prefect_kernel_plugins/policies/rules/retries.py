@@ -100,6 +100,7 @@ class RetryFailedTasks(TaskRule):
 class RenameReruns(Rule):
     """A run that has run before says so in its state's name."""
 
+    kind = "run"
     to_states = frozenset({"RUNNING"})
 
     def before(self, move: Move) -> None:
