@@ -25,6 +25,7 @@ from prefect_kernel_plugins.server_common.websocket import WebSocketConnection
 log = logging.getLogger("prefect_kernel.server")
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+_NO_PARSER = httptools.HttpRequestParser(object())
 _LINGER = 2.0
 """Seconds in which a client may read a last response while its own bytes are thrown away."""
 
@@ -112,8 +113,14 @@ class HTTPConnection(asyncio.Protocol):
             if request is not None:
                 request.lost()
         self._queue.clear()
+        self._current = None
+        self._forget_parser()
         self.resume_writing()
         self.hub.closed(self)
+
+    def _forget_parser(self) -> None:
+        """The parser refers to this object: without it, connections are freed at once, and not by the collector."""
+        self._parser = _NO_PARSER
 
     def pause_writing(self) -> None:
         """The client does not read as fast as the application sends."""
@@ -316,6 +323,7 @@ class HTTPConnection(asyncio.Protocol):
         self.hub.connections.discard(self)
         socket = WebSocketConnection(self.hub, self._transport, self._scope, handshake)
         self._transport.set_protocol(socket)
+        self._forget_parser()
         socket.start(rest)
         self.resume_reading()
 

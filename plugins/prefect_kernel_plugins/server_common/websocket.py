@@ -95,6 +95,8 @@ class WebSocketConnection(asyncio.Protocol):
             if self._state in (State.CONNECTING, State.REFUSING):
                 log.error("The application ended without answering the WebSocket %s.", self._scope["path"])
             self._application_ended(1000)
+        finally:
+            self._scope = {}  # it refers to this object
 
     def _application_ended(self, code: int) -> None:
         if self._state in (State.CONNECTING, State.REFUSING):

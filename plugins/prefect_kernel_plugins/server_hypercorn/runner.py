@@ -1,9 +1,9 @@
 """The default server.
 
-It behaves as Hypercorn does for HTTP/1.1 (random requests are compared in tests), but stock Hypercorn spends some 150 µs
-of CPU on a request, nearly all of it in its HTTP/1.1 classes: h11, two tasks, queues and event objects per request. The
-kernel's own connection class takes their place and spends a seventh of that. HTTP/2, which Prefect's clients do not
-speak to a server without TLS, is not offered.
+It behaves as Hypercorn does for HTTP/1.1 (random requests are compared in tests), but stock Hypercorn spends 150 µs of
+CPU and more on a small request, nearly all of it in its HTTP/1.1 classes: h11, and the tasks, queues and event objects
+of each request. The kernel's own connection class takes their place, and spends less than a sixth of that. HTTP/2,
+which Prefect's clients do not speak to a server without TLS, is not offered.
 """
 
 from __future__ import annotations
