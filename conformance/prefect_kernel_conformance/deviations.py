@@ -1,0 +1,79 @@
+"""Declared deviations: which differences are explained, and the page that lists them.
+
+`python -m prefect_kernel_conformance.deviations` prints that page.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from typing import Any
+
+from .matcher import Difference
+
+HEAD = """# Deviations
+
+Where the kernel answers otherwise than Python Prefect 3.8.8, and why. Made from
+`prefect_kernel_conformance/deviations.toml` by `python -m prefect_kernel_conformance.deviations`; the runner reads the
+same file, counts what it explains, and fails on every difference that it does not.
+"""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One declared difference."""
+
+    id: str
+    reason: str
+    request: str
+    place: str
+    group: str = "*"
+    reference: str | None = None
+    kernel: str | None = None
+
+    def explains(self, group: str, request: str, difference: Difference) -> bool:
+        """Whether this is the reason for the difference."""
+        return (
+            fnmatchcase(group, self.group)
+            and fnmatchcase(request, self.request)
+            and fnmatchcase(difference.place, self.place.replace("[]", "[[][]]"))
+            and _says(self.reference, difference.reference)
+            and _says(self.kernel, difference.kernel)
+        )
+
+
+def _says(pattern: str | None, value: Any) -> bool:
+    if pattern is None:
+        return True
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return re.search(pattern, text) is not None
+
+
+def load() -> list[Deviation]:
+    """All of them."""
+    text = resources.files(__package__).joinpath("deviations.toml").read_text(encoding="utf-8")
+    return [Deviation(**entry) for entry in tomllib.loads(text).get("deviation", [])]
+
+
+def page(deviations: list[Deviation]) -> str:
+    """The Markdown page."""
+    if not deviations:
+        return f"{HEAD}\nNone.\n"
+    parts = [HEAD]
+    for deviation in deviations:
+        lines = [f"## {deviation.id}", "", deviation.reason.strip(), ""]
+        lines.append(f"- Requests: `{deviation.request}`, group `{deviation.group}`, at `{deviation.place}`")
+        if deviation.reference is not None:
+            lines.append(f"- Python Prefect: `{deviation.reference}`")
+        if deviation.kernel is not None:
+            lines.append(f"- Kernel: `{deviation.kernel}`")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(page(load()), end="")

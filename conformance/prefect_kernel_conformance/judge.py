@@ -1,0 +1,144 @@
+"""Plays a case on both servers and judges what came of it."""
+
+from __future__ import annotations
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .deviations import Deviation
+from .matcher import TOKEN, Difference, Matcher
+from .player import Side, play
+from .rows import compare_rows
+from .script import CLOSE, OPEN, Case, Race, Request, Rows, Scope, Seed, Socket, Step, Update
+
+STEP_KINDS = {Seed: "SEED", Update: "UPDATE", Rows: "ROWS", Socket: "SOCKET"}
+
+
+@dataclass
+class Finding:
+    """The differences at one step of one case."""
+
+    case: Case
+    step: Step | None
+    request: str
+    differences: list[Difference]
+    reference: Any = None
+    kernel: Any = None
+    sent: Any = None
+    deviation: Deviation | None = None
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """Findings with the same signature are of one kind; one of them is shown."""
+        return self.case.group, self.request, self.differences[0].place
+
+
+@dataclass
+class Verdict:
+    """What came of one case."""
+
+    case: Case
+    findings: list[Finding] = field(default_factory=list)
+    skipped: str = ""
+
+
+def label(step: Step | None) -> str:
+    """A step in a few words, without what differs from one playing to the next."""
+    match step:
+        case Request():
+            path = step.path.partition("?")[0]
+            while OPEN in path:
+                head, _, rest = path.partition(OPEN)
+                path = f"{head}*{rest.partition(CLOSE)[2]}"
+            return f"{step.method} {TOKEN.sub('*', path)}"
+        case Race():
+            return f"RACE {label(step.requests[0])}"
+        case Socket():
+            return f"SOCKET {step.path}"
+        case Seed() | Update() | Rows():
+            return f"{STEP_KINDS[type(step)]} {step.table}"
+        case None:
+            return "ROWS afterwards"
+
+
+class Judge:
+    """Holds the two servers. Each playing has names and a start time of its own, the same on both sides."""
+
+    def __init__(self, reference: Side, kernel: Side, deviations: list[Deviation], compare_databases: bool) -> None:
+        self.reference = reference
+        self.kernel = kernel
+        self.deviations = deviations
+        self.has_databases = reference.database is not None and kernel.database is not None
+        self.compare_databases = compare_databases and self.has_databases
+        self._pool = ThreadPoolExecutor(2)
+        self._run = secrets.token_hex(2)
+        self._played = 0
+
+    def judge(self, case: Case) -> Verdict:
+        """Play the case on both sides and compare."""
+        if case.needs_database and not self.has_databases:
+            return Verdict(case, skipped="needs the databases")
+        self._played += 1
+        namespace, start = f"n{self._run}{self._played:05d}", datetime.now(UTC)
+        scopes = Scope(namespace, start), Scope(namespace, start)
+        futures = [
+            self._pool.submit(play, side, case, scope)
+            for side, scope in zip((self.reference, self.kernel), scopes, strict=True)
+        ]
+        ours, theirs = (future.result() for future in futures)
+        matcher = Matcher()
+        verdict = Verdict(case)
+        for step in case.steps:
+            self._compare_step(verdict, matcher, step, ours[step.step], theirs[step.step], scopes[0])
+            if verdict.findings and not case.independent and not all(f.deviation for f in verdict.findings):
+                break
+        else:
+            if self.compare_databases:
+                self._compare_databases(verdict, matcher)
+        return verdict
+
+    def _compare_step(
+        self, verdict: Verdict, matcher: Matcher, step: Step, ours: dict[str, Any], theirs: dict[str, Any], scope: Scope
+    ) -> None:
+        if ours["status"] == theirs["status"] == "not played":
+            return
+        options = step if isinstance(step, Request) else None
+        matcher.tolerance = (options.tolerance if options else None) or Matcher().tolerance
+        differences = []
+        for part in ("status", "headers", "body"):
+            differences += matcher.compare(part, ours[part], theirs[part], options.unordered if options else ())
+        ignored = getattr(step, "ignore", ())
+        differences = [difference for difference in differences if not _ignored(difference.place, ignored)]
+        sent = scope.resolve(step.body) if isinstance(step, Request) and step.raw is None else getattr(step, "raw", "")
+        self._add(verdict, step, differences, ours, theirs, sent)
+
+    def _compare_databases(self, verdict: Verdict, matcher: Matcher) -> None:
+        assert self.reference.database is not None
+        assert self.kernel.database is not None
+        differences = compare_rows(matcher, self.reference.database, self.kernel.database)
+        self._add(verdict, None, differences, None, None, None)
+
+    def _add(
+        self, verdict: Verdict, step: Step | None, differences: list[Difference], ours: Any, theirs: Any, sent: Any
+    ) -> None:
+        """Add what was found; what is a declared deviation is kept apart from what is not."""
+        request = label(step)
+        unexplained = []
+        for difference in differences:
+            for deviation in self.deviations:
+                if deviation.explains(verdict.case.group, request, difference):
+                    verdict.findings.append(
+                        Finding(verdict.case, step, request, [difference], ours, theirs, sent, deviation)
+                    )
+                    break
+            else:
+                unexplained.append(difference)
+        if unexplained:
+            verdict.findings.append(Finding(verdict.case, step, request, unexplained, ours, theirs, sent))
+
+
+def _ignored(place: str, ignored: tuple[str, ...]) -> bool:
+    return any(place == prefix or place.startswith((f"{prefix}.", f"{prefix}[")) for prefix in ignored)

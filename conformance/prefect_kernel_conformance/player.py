@@ -1,0 +1,137 @@
+"""Plays the steps of a script against one server and keeps what it answered."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .databases import Database
+from .http import Answer, Client
+from .script import MISSING, Case, Race, Request, Rows, Scope, Seed, Socket, Step, Unresolved, Update
+from .websocket import converse
+
+POLL_SECONDS = 0.25
+
+
+class Side:
+    """One of the two servers: its URL and, when known, its database."""
+
+    def __init__(self, name: str, api_url: str, database: Database | None = None, home: str = "") -> None:
+        self.name = name
+        self.api_url = api_url.rstrip("/")
+        self.client = Client(self.api_url, home)
+        self.database = database
+        self.requests = 0
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.client.close()
+        if self.database is not None:
+            self.database.close()
+
+
+NOT_PLAYED = {"status": "not played", "headers": {}, "body": None}
+
+
+def play(side: Side, case: Case, scope: Scope) -> dict[int, dict[str, Any]]:
+    """Play a case; for each step what came of it."""
+    answers: dict[int, dict[str, Any]] = {}
+    for step in case.steps:
+        try:
+            answer = _play_step(side, step, scope)
+        except Unresolved as error:
+            answer = {**NOT_PLAYED, "body": f"{error}"}
+        answers[step.step] = answer
+        if answer["status"] != "not played":
+            scope.answers[step.step] = answer["body"]
+    return answers
+
+
+def _play_step(side: Side, step: Step, scope: Scope) -> dict[str, Any]:
+    match step:
+        case Request():
+            return _play_request(side, step, scope).as_value()
+        case Race():
+            return _play_race(side, step.requests, scope)
+        case Socket():
+            side.requests += 1
+            return converse(side.api_url, step, scope)
+    if side.database is None:
+        return {**NOT_PLAYED, "body": "needs the database"}
+    match step:
+        case Seed():
+            row = scope.resolve(step.values)
+            side.database.insert(step.table, row)
+            return {"status": "seeded", "headers": {}, "body": row}
+        case Update():
+            count = side.database.update(step.table, scope.resolve(step.where), scope.resolve(step.values))
+            return {"status": "updated", "headers": {}, "body": count}
+        case Rows():
+            where = scope.resolve(step.where)
+            rows = side.database.select(step.table, where, step.order_by, step.columns)
+            return {"status": "rows", "headers": {}, "body": rows}
+    raise TypeError(f"unknown step {step!r}")
+
+
+def prepare(client: Client, step: Request, scope: Scope) -> tuple[str, str, bytes | None, dict[str, str]]:
+    """A request as it goes over the wire."""
+    path = scope.resolve(step.path)
+    target = path if step.outside_api else client.url.removeprefix(client.origin) + path
+    headers = {name: str(scope.resolve(value)) for name, value in step.headers.items()}
+    names = {name.lower() for name in headers}
+    if step.raw is not None:
+        body: bytes | None = step.raw if isinstance(step.raw, bytes) else str(scope.resolve(step.raw)).encode()
+    elif step.body is MISSING:
+        body = None
+    else:
+        body = json.dumps(scope.resolve(step.body)).encode()
+        if "content-type" not in names:
+            headers["content-type"] = "application/json"
+    # Names that are empty in `headers` stand for "do not send".
+    return step.method, target, body, {name: value for name, value in headers.items() if value}
+
+
+def _play_request(side: Side, step: Request, scope: Scope) -> Answer:
+    prepared = prepare(side.client, step, scope)
+    side.requests += 1
+    answer = side.client.send(*prepared)
+    if step.until is not None:
+        key, wanted = step.until
+        give_up = time.monotonic() + 30
+        while not _reached(answer.body, key, wanted) and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
+            side.requests += 1
+            answer = side.client.send(*prepared)
+    return answer
+
+
+def _reached(body: Any, key: str, wanted: int) -> bool:
+    """Whether the number (or the length of the list) at `key` has reached what is waited for."""
+    value = body
+    for part in filter(None, key.split(".")):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return (len(value) if isinstance(value, list) else value if isinstance(value, int) else -1) >= wanted
+
+
+def _play_race(side: Side, requests: Sequence[Request], scope: Scope) -> dict[str, Any]:
+    clients = [Client(side.api_url) for _ in requests]
+    prepared = [prepare(client, request, scope) for client, request in zip(clients, requests, strict=True)]
+    side.requests += len(requests)
+    with ThreadPoolExecutor(len(requests)) as pool:
+        answers = list(pool.map(lambda pair: pair[0].send(*pair[1]), zip(clients, prepared, strict=True)))
+    for client in clients:
+        client.close()
+    values = sorted((answer.as_value() for answer in answers), key=_race_key)
+    return {"status": "race", "headers": {}, "body": values}
+
+
+def _race_key(value: dict[str, Any]) -> str:
+    """Who wins is chance: answers are put in order of status and verdict."""
+    body = value["body"]
+    verdict = body.get("status", "") if isinstance(body, dict) else ""
+    return f"{value['status']} {verdict}"

@@ -1,0 +1,173 @@
+"""Chooses the cases, plays them, counts, and shortens what differs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import click
+
+from . import generators, sequences
+from .judge import Finding, Judge, Verdict
+from .script import GENERATORS, SEQUENCES, Case, Declared
+from .shrink import shrink
+
+# The order in which groups are played and shown; groups not named come after.
+GROUP_ORDER = (
+    "root", "flows", "flow_runs", "flow_policies", "task_runs", "task_policies", "states", "logs", "events",
+    "task_workers",
+)  # fmt: skip
+
+
+@dataclass
+class Choice:
+    """What to play."""
+
+    groups: Sequence[str] = ()
+    match: str = ""
+    seed: int = 0
+    cases: int = 100
+    sequences: bool = True
+
+    def takes(self, declared: Declared) -> bool:
+        """Whether it is to be played."""
+        return (not self.groups or declared.group in self.groups) and self.match in declared.name
+
+
+@dataclass
+class GroupResult:
+    """What came of one group."""
+
+    group: str
+    sequences: int = 0
+    generated: int = 0
+    requests: int = 0
+    different: int = 0
+    explained: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Results:
+    """What came of the run."""
+
+    groups: dict[str, GroupResult] = field(default_factory=dict)
+    kinds: dict[tuple[str, str, str], list[Finding]] = field(default_factory=dict)
+    explained: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, Finding] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def different(self) -> bool:
+        """Whether there are differences that nothing explains."""
+        return bool(self.kinds)
+
+
+def _position(group: str) -> tuple[int, str]:
+    return (GROUP_ORDER.index(group) if group in GROUP_ORDER else len(GROUP_ORDER)), group
+
+
+def declared_groups() -> list[str]:
+    """The names of all groups."""
+    sequences.load()
+    generators.load()
+    return sorted({declared.group for declared in (*SEQUENCES, *GENERATORS)}, key=_position)
+
+
+def choose(choice: Choice) -> list[Case]:
+    """The cases to play, in order: first what must find the databases as they were seeded."""
+    groups = declared_groups()
+    written = [declared for declared in SEQUENCES if choice.takes(declared)] if choice.sequences else []
+    drawn = [case for group in groups for case in _draw(group, choice)]
+    pristine = [case for case in drawn if case.pristine]
+    rest = [declared.case() for declared in written] + [case for case in drawn if not case.pristine]
+    return pristine + sorted(rest, key=lambda case: _position(case.group))
+
+
+def _draw(group: str, choice: Choice) -> Iterator[Case]:
+    """The generated cases of a group; which they are depends on the seed and their number alone."""
+    chosen = [declared for declared in GENERATORS if declared.group == group and choice.takes(declared)]
+    weight = sum(declared.weight for declared in chosen)
+    for declared in chosen:
+        for number in range(round(choice.cases * declared.weight / weight)):
+            yield declared.case(Random(f"{choice.seed} {group} {declared.name} {number}"), number)
+
+
+def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorten: int) -> Results:
+    """Play the cases. `shorten`: for how many kinds of differences to look for the shortest script."""
+    results = Results()
+    with click.progressbar(
+        cases,
+        label="Playing",
+        file=click.get_text_stream("stderr"),
+        hidden=not show_progress,
+        item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
+    ) as bar:
+        for case in bar:
+            _play_one(judge, case, results)
+    shown = list(results.kinds)[:shorten]
+    with click.progressbar(shown, label="Shortening", hidden=not (show_progress and shown)) as bar_of_kinds:
+        for signature in bar_of_kinds:
+            first = results.kinds[signature][0]
+            results.kinds[signature][0] = shrink(first, lambda case: judge.judge(case).findings)
+    return results
+
+
+def _play_one(judge: Judge, case: Case, results: Results) -> None:
+    result = results.groups.setdefault(case.group, GroupResult(case.group))
+    began, sent = time.monotonic(), judge.kernel.requests
+    verdict = judge.judge(case)
+    result.seconds += time.monotonic() - began
+    result.requests += judge.kernel.requests - sent
+    if verdict.skipped:
+        result.skipped += 1
+        results.skipped[verdict.skipped] = results.skipped.get(verdict.skipped, 0) + 1
+        return
+    if "[" in case.name:
+        result.generated += 1
+    else:
+        result.sequences += 1
+    count(verdict, result, results)
+
+
+def count(verdict: Verdict, result: GroupResult, results: Results) -> None:
+    """Add one verdict to the results."""
+    unexplained = [finding for finding in verdict.findings if finding.deviation is None]
+    result.different += bool(unexplained)
+    result.explained += bool(verdict.findings) and not unexplained
+    for finding in verdict.findings:
+        if finding.deviation is None:
+            results.kinds.setdefault(finding.signature, []).append(finding)
+        else:
+            name = finding.deviation.id
+            results.explained[name] = results.explained.get(name, 0) + 1
+            results.examples.setdefault(name, finding)
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """The results for machines."""
+    return {
+        "groups": [vars(result) for result in results.groups.values()],
+        "differences": [
+            {
+                "group": signature[0],
+                "request": signature[1],
+                "place": signature[2],
+                "cases": len(findings),
+                "case": findings[0].case.name,
+                "sent": findings[0].sent,
+                "differences": [vars(difference) for difference in findings[0].differences],
+                "reference": findings[0].reference,
+                "kernel": findings[0].kernel,
+            }
+            for signature, findings in results.kinds.items()
+        ],
+        "deviations": results.explained,
+        "skipped": results.skipped,
+        "notes": results.notes,
+    }
