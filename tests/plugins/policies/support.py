@@ -21,9 +21,7 @@ LIMIT = "019a0000-0000-7000-8000-000000000004"
 PARENT = "019a0000-0000-7000-8000-000000000005"
 
 SETTINGS = settings.load({"PREFECT_HOME": "/nonexistent"}, cwd="/")
-POLICIES: dict[str, ResolvedPolicy] = {
-    policy.name: resolve(policy, "policies", []) for policy in kernel_policies() if isinstance(policy, Policy)
-}
+POLICIES: dict[str, ResolvedPolicy] = {policy.name: resolve(policy, "policies", []) for policy in kernel_policies()}
 
 
 class Clock:
@@ -172,32 +170,5 @@ def move(
     if run is None:
         run = flow_run() if kind == "flow_run" else task_run()
     kernel = kernel or FakeKernel()
-    made: Any = Move(kernel, kind, run, initial, proposed, NOW, context=context, **options)  # type: ignore[arg-type]
-    return made  # type: ignore[no-any-return]
-
-
-def judged(
-    made: Move,
-    rules: Sequence[Any] | str,
-    *,
-    answers: Callable[[Any], Any] = no_reads,
-    with_global: bool = False,
-) -> Move:
-    """Decide a move by some rules, or by a policy of that name, and give it back."""
-    chosen = POLICIES[rules] if isinstance(rules, str) else resolve(Policy("test", made.kind, list(rules)), "test", [])
-    policies = [chosen]
-    if with_global:
-        policies.append(POLICIES["global-flow" if made.kind == "flow_run" else "global-task"])
-    run_reads(decide(made, *policies), answers)
-    return made
-
-
-def verdict(made: Move) -> tuple[str, str | None, str | None, str | None]:
-    """(status, reason, type and name of the state that would be written)."""
-    written = made.validated
-    return (
-        made.status,
-        made.details.get("reason"),
-        None if written is None else written.type,
-        None if written is None else written.name,
-    )
+    anything: Any = kernel
+    return Move(anything, kind, run, initial, proposed, NOW, context=context, **options)
