@@ -113,7 +113,9 @@ class Kernel:
             self.storage = await enter(self._storage_driver(url).open(url, self.settings))
             sets = [declared for _, declared in self.plugins.collect("kernel_migrations")]
             await migrate(self.storage, sets, allowed=self.settings.server.database.migrate_on_start)
-            leases = self._driver("kernel_lease_storages", self.settings.server.concurrency.lease_storage, "lease storage")
+            leases = self._driver(
+                "kernel_lease_storages", self.settings.server.concurrency.lease_storage, "lease storage"
+            )
             self.leases = await enter(leases.open(self.settings))
             for _, lifespan in self.plugins.collect("kernel_lifespans"):
                 await enter(lifespan(self))

@@ -27,7 +27,7 @@ def uuid7() -> str:
     The 12 bits after the version hold a counter (RFC 9562 §6.2 method 1), so that ids made within one
     millisecond still sort in the order in which they were made.
     """
-    global _last_ms, _counter
+    global _last_ms, _counter  # noqa: PLW0603 - one sequence per process is the point
     now = time.time_ns() // 1_000_000
     if now > _last_ms:
         _last_ms, _counter = now, int.from_bytes(os.urandom(2), "big") & 0x3FF

@@ -71,7 +71,7 @@ class Service:
                 self.failures += 1
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.exception("service %s failed (%d times in a row)", self.name, self.failures)
-            pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2**min(self.failures, 8))
+            pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2 ** min(self.failures, 8))
             pause *= 1 + self.jitter * (random.random() - 0.5)
             waiter = asyncio.ensure_future(self._woken.wait())
             sleeper = asyncio.ensure_future(self.kernel.clock.sleep(pause))

@@ -15,7 +15,11 @@ from tests.support.kernel import clean_environment
 from tests.support.processes import Process, answers_ok, free_port
 
 ROOT = Path(__file__).parents[2]
-ROOTS = {"core/prefect_kernel": "prefect_kernel", "plugins/prefect_kernel_plugins": "prefect_kernel_plugins"}
+ROOTS = {
+    "core/prefect_kernel": "prefect_kernel",
+    "plugins/prefect_kernel_plugins": "prefect_kernel_plugins",
+    "conformance/prefect_kernel_conformance": "prefect_kernel_conformance",
+}
 
 pytestmark = [
     pytest.mark.timeout(600),  # installs packages
@@ -53,7 +57,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sources() -> set[str]:
-    """The files of both packages that git knows or would know, as they are named in the wheel."""
+    """The files of the packages that git knows or would know, as they are named in the wheel."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *ROOTS],
         cwd=ROOT,
@@ -67,8 +71,8 @@ def sources() -> set[str]:
     }
 
 
-def test_the_wheel_holds_both_packages_and_all_their_files(wheel: Path) -> None:
-    """Every file of the two packages is in the wheel, SQL files and type markers too, and nothing else is."""
+def test_the_wheel_holds_the_packages_and_all_their_files(wheel: Path) -> None:
+    """Every file of the packages is in the wheel, SQL files and type markers too, and nothing else is."""
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == sources()
@@ -81,7 +85,7 @@ def test_the_source_distribution_can_be_tested(tmp_path: Path) -> None:
     with tarfile.open(build("sdist", tmp_path)) as archive:
         held = {name.split("/", 1)[1] for name in archive.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "tox.ini", "tests/conftest.py"} <= held
-    assert {f"{root}/py.typed" for root in ROOTS} <= held
+    assert {f"{root}/__init__.py" for root in ROOTS} <= held
 
 
 def test_the_command_works_where_only_the_wheel_is_installed(installed: Path, tmp_path: Path) -> None:

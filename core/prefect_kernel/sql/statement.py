@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -43,10 +43,10 @@ class Compiled:
             if head == "WITH" or head.startswith("WITH"):
                 self.returns_rows = " RETURNING " in self.text.upper() or "INSERT" not in self.text.upper()
         else:
-            self.returns_rows = bool(compiled._result_columns)
+            self.returns_rows = bool(compiled._result_columns)  # noqa: SLF001 - SQLAlchemy has no public name for it
         self._decode: list[tuple[int, Callable[[Any], Any]]] = []
         if not raw:
-            for i, column in enumerate(compiled._result_columns):
+            for i, column in enumerate(compiled._result_columns):  # noqa: SLF001
                 decode = column.type.decoder(dialect) if isinstance(column.type, KernelType) else None
                 if decode is None and dialect == SQLITE and isinstance(column.type, sa.Boolean):
                     decode = bool  # comparisons and EXISTS come back as 0 and 1
@@ -107,7 +107,7 @@ class Statement:
         """As calling, for parameters that are already in a mapping."""
         return Call(self, params)
 
-    def many(self, rows: list[Mapping[str, Any]]) -> Call:
+    def many(self, rows: Sequence[Mapping[str, Any]]) -> Call:
         """Run once per mapping, in order; the result is the number of mappings."""
         return Call(self, rows, many=True)
 
@@ -205,4 +205,15 @@ def _json_value_postgresql(element: json_value, compiler: Any, **kw: Any) -> str
     return f"({compiler.process(element.column, **kw)} ->> '{element.key}')"
 
 
-__all__ = ["JSON", "ByDialect", "Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value", "point_read"]
+__all__ = [
+    "JSON",
+    "ByDialect",
+    "Call",
+    "Compiled",
+    "Statement",
+    "Unit",
+    "by_dialect",
+    "in_list",
+    "json_value",
+    "point_read",
+]

@@ -25,7 +25,7 @@ POSTGRESQL: Final = "postgresql"
 metadata = sa.MetaData()
 
 Converter = Callable[[Any], Any] | None
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - intervals are stored as naive times since then
 
 
 def timestamp_to_text(value: datetime) -> str:

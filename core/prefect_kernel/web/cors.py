@@ -46,7 +46,12 @@ class Cors:
             wrong.append("method")
         wanted = asked.get(b"access-control-request-headers")
         if wanted is not None and "*" not in self.headers:
-            known = {h.lower() for h in self.headers} | {"accept", "accept-language", "content-language", "content-type"}
+            known = {h.lower() for h in self.headers} | {
+                "accept",
+                "accept-language",
+                "content-language",
+                "content-type",
+            }
             if any(h.strip().lower() not in known for h in wanted.decode("latin-1").split(",")):
                 wrong.append("headers")
         headers = [

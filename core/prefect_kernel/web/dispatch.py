@@ -111,7 +111,7 @@ class Dispatcher:
             body = endpoint.read_body(content, request.header("content-type"))
             _check_api_version(request)
             return await endpoint.handler(request, body)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer, unknown ones are logged there
             return reply_to_error(error, f"{endpoint.method} {endpoint.path}")
 
     def _other_method(self, by_method: dict[str, Endpoint], scope: dict[str, Any]) -> Reply:
@@ -175,8 +175,7 @@ def _check_api_version(request: Request) -> None:
                 major, minor, patch = (int(part) for part in text.split("."))
             except ValueError:
                 raise errors.BadRequest(
-                    "Invalid X-PREFECT-API-VERSION header format."
-                    f"Expected header in format 'x.y.z' but received {text}"
+                    f"Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received {text}"
                 ) from None
             if (major, minor, patch) < MIN_API_VERSION:
                 raise errors.BadRequest(

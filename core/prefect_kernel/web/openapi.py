@@ -1,7 +1,7 @@
 """The OpenAPI document, made from the declarations that serve the routes.
 
-Input schemas come from the pydantic types of bodies and queries; schemas of answers from the wire encoders, which slices
-register with `describe` under the reference's names.
+Input schemas come from the pydantic types of bodies and queries; schemas of answers from the wire encoders, which
+slices register with `describe` under the reference's names.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def _wire_schema(wire: Wire, title: str) -> dict[str, Any]:
             if member.key == "id" or (member.key.endswith("_id") and member.kind == "word"):
                 schema["format"] = "uuid"
             properties[member.key] = (
-                schema if not schema or member.key in ("id", "created", "updated") else {"anyOf": [schema, {"type": "null"}]}
+                schema
+                if not schema or member.key in ("id", "created", "updated")
+                else {"anyOf": [schema, {"type": "null"}]}
             )
-        elif key := getattr(member, "key", ""):
-            if type(member).__name__ != "Skip":
-                properties[key] = {}
+        elif (key := getattr(member, "key", "")) and type(member).__name__ != "Skip":
+            properties[key] = {}
     return {"type": "object", "title": title, "properties": properties}
 
 
@@ -105,11 +106,13 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _operation(endpoint: Endpoint, body: dict[str, Any] | None, components: dict[str, Any]) -> dict[str, Any]:
     lines = (endpoint.handler.__doc__ or "").strip().split("\n", 1)
+    name, place = endpoint.handler.__name__, re.sub(r"[^a-z0-9]+", "_", endpoint.path.lower()).strip("_")
+    name, place = endpoint.handler.__name__, re.sub(r"[^a-z0-9]+", "_", endpoint.path.lower()).strip("_")
     operation: dict[str, Any] = {
         "tags": [endpoint.group],
-        "summary": endpoint.handler.__name__.replace("_", " ").title(),
+        "summary": name.replace("_", " ").title(),
         "description": lines[0],
-        "operationId": f"{endpoint.handler.__name__}_{endpoint.method.lower()}_{re.sub(r'[^a-z0-9]+', '_', endpoint.path.lower()).strip('_')}",
+        "operationId": f"{name}_{endpoint.method.lower()}_{place}",
         "parameters": _parameters(endpoint),
     }
     if body is not None:

@@ -164,9 +164,7 @@ def check(values: dict[str, Any], schema: dict[str, Any]) -> None:
     import referencing.exceptions
 
     try:
-        jsonschema.validate(
-            values, prepared(schema), jsonschema.Draft202012Validator, registry=referencing.Registry()
-        )
+        jsonschema.validate(values, prepared(schema), jsonschema.Draft202012Validator, registry=referencing.Registry())
     except RecursionError:
         raise CircularReference("the schema refers to itself") from None
     except referencing.exceptions.Unresolvable as error:

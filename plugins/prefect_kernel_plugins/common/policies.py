@@ -38,7 +38,7 @@ class FlowRunPolicy(_RunPolicy):
 class TaskRunPolicy(_RunPolicy):
     """How a task run retries. Delays in seconds."""
 
-    retry_delay: None | int | float | list[int] | list[float] = None
+    retry_delay: int | float | list[int] | list[float] | None = None
     retry_jitter_factor: float | None = None
 
     @field_validator("retry_delay")

@@ -56,7 +56,9 @@ _DEPLOYMENT = Statement(
     )
     .where(deployment.c.id == sa.bindparam("id", type_=UUID()))
 )
-_POOL = Statement(sa.select(work_pool.c.id, work_pool.c.default_queue_id).where(work_pool.c.name == sa.bindparam("pool")))
+_POOL = Statement(
+    sa.select(work_pool.c.id, work_pool.c.default_queue_id).where(work_pool.c.name == sa.bindparam("pool"))
+)
 _QUEUE = Statement(
     sa.select(work_queue.c.id)
     .select_from(work_queue.join(work_pool, work_pool.c.id == work_queue.c.work_pool_id))

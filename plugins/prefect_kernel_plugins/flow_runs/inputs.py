@@ -22,9 +22,7 @@ _WIRE = Wire([Field(name, "time" if name in ("created", "updated") else "plain")
 _RUN = flow_run_input.c.flow_run_id == sa.bindparam("run_id", type_=UUID())
 _KEY = flow_run_input.c.key == sa.bindparam("input_key")
 _INSERT = Statement(
-    sa.insert(flow_run_input).values(
-        {name: sa.bindparam(name, type_=flow_run_input.c[name].type) for name in _COLUMNS}
-    )
+    sa.insert(flow_run_input).values({name: sa.bindparam(name, type_=flow_run_input.c[name].type) for name in _COLUMNS})
 )
 _READ = Statement(sa.select(flow_run_input.c.value).where(_RUN, _KEY))
 _DELETE = Statement(sa.delete(flow_run_input).where(_RUN, _KEY))
@@ -59,9 +57,7 @@ class InputFilter(Lenient):
 
 def insert(run_id: str, key: str, value: str, sender: str | None, now: datetime) -> Unit[None]:
     """Store an input. The driver raises UniqueViolation for a key in use, IntegrityViolation without such a run."""
-    yield _INSERT(
-        id=uuid4(), created=now, updated=now, flow_run_id=run_id, key=key, value=value, sender=sender
-    )
+    yield _INSERT(id=uuid4(), created=now, updated=now, flow_run_id=run_id, key=key, value=value, sender=sender)
 
 
 @point_read

@@ -63,7 +63,7 @@ def update(id: str, body: FlowRunUpdate, now: datetime) -> Unit[bool]:
         found = yield from load(id)
         if found is None:
             return False
-        run, state, context = found
+        _, state, context = found
         if state is None:
             raise errors.BadRequest("Flow run state is required to update job variables but none exists")
         if state.type != "SCHEDULED":

@@ -64,9 +64,7 @@ def checked_input(run_id: str, state: State, keyset: dict[str, str], given: dict
     try:
         check(value, schema)
     except CircularReference:
-        raise _refused(
-            state, "Invalid schema: Unable to validate schema with circular references."
-        ) from None
+        raise _refused(state, "Invalid schema: Unable to validate schema with circular references.") from None
     except ParameterError as error:
         raise _refused(state, f"Reason: {error}") from None
     return value

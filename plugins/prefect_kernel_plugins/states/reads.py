@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID as PyUUID
+from uuid import UUID as PyUUID  # noqa: N811 - UUID is the column type here
 
 import sqlalchemy as sa
 from pydantic import BaseModel, create_model

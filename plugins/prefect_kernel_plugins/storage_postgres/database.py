@@ -1,4 +1,4 @@
-"""The `databases` interface to a PostgreSQL storage, for plugins that prefer it to units: same pool, same connections."""
+"""The `databases` interface to a PostgreSQL storage, for plugins that prefer it to units: same pool and connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KernelPostgresBackend(PostgresBackend):
 class KernelDatabase(Database):
     """A `databases.Database` whose backend is ours."""
 
-    SUPPORTED_BACKENDS = {"postgresql": f"{__name__}:KernelPostgresBackend"}  # noqa: RUF012 - the base class's own form
+    SUPPORTED_BACKENDS = {"postgresql": f"{__name__}:KernelPostgresBackend"}
 
 
 def database_for(storage: PostgresStorage) -> Database:

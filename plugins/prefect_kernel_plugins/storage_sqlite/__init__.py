@@ -1,4 +1,4 @@
-"""SQLite storage: one writer thread with group commit, a few reader threads, point reads on the event loop's own connection.
+"""SQLite storage: one writer thread with group commit, a few reader threads, point reads on the event loop itself.
 
 Another process may write to the same file too (a second server, Prefect's CLI); being busy is waited for here and never
 reaches a client as such: what cannot be had in time is StorageUnavailable, answered as 503 with Retry-After.
@@ -45,7 +45,9 @@ class SqliteStorage:
         self._queue_size, self._pending = queue_size, 0
         self._writes: SimpleQueue[Job | None] = SimpleQueue()
         self._reads: SimpleQueue[Job | None] = SimpleQueue()
-        uri = path if path.startswith("file:") or self.in_memory else "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        uri = path
+        if not path.startswith("file:") and not self.in_memory:
+            uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
         def opener(cache_kib: int, read_only: bool, timeout: float = busy_timeout) -> Callable[[], sqlite3.Connection]:
             return lambda: connect(

@@ -1,7 +1,7 @@
 """The `databases` interface to an SQLite storage, for plugins that prefer it to units.
 
-`databases`' own SQLite backend opens a connection per query and begins transactions deferred, which makes racing writers
-fail at once. This one keeps its connections, sets the kernel's PRAGMAs on them, and begins with the write lock.
+`databases`' own SQLite backend opens a connection per query and begins transactions deferred, which makes racing
+writers fail at once. This one keeps its connections, sets the kernel's PRAGMAs on them, and begins with the write lock.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class _Transaction(SQLiteTransaction):
             await super().start(is_root, extra_options)
             return
         self._is_root = True
-        assert self._connection._connection is not None
-        await self._connection._connection.execute("BEGIN IMMEDIATE")
+        connection = self._connection._connection  # noqa: SLF001 - `databases` gives transactions no public way to it
+        assert connection is not None
+        await connection.execute("BEGIN IMMEDIATE")
 
 
 class _Connection(SQLiteConnection):
@@ -77,7 +78,7 @@ class KernelSQLiteBackend(SQLiteBackend):
 class KernelDatabase(Database):
     """A `databases.Database` whose backend is ours."""
 
-    SUPPORTED_BACKENDS = {"sqlite": f"{__name__}:KernelSQLiteBackend"}  # noqa: RUF012 - the base class's own form
+    SUPPORTED_BACKENDS = {"sqlite": f"{__name__}:KernelSQLiteBackend"}
 
 
 def database_for(storage: SqliteStorage) -> Database:

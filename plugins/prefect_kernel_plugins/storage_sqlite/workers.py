@@ -1,7 +1,7 @@
 """The threads that own SQLite connections.
 
-A whole unit runs in one hop to a thread, because on SQLite hops cost far more than statements. All writes go through one
-thread, which takes what is waiting into a single transaction (group commit): each unit has its own SAVEPOINT and is
+A whole unit runs in one hop to a thread, because on SQLite hops cost far more than statements. All writes go through
+one thread, which takes what is waiting into a single transaction (group commit): each unit has its own SAVEPOINT and is
 acknowledged only after the COMMIT. A crash before the COMMIT leaves nothing of any unit, one after it everything.
 """
 
@@ -82,7 +82,7 @@ class Reader(Worker):
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("COMMIT")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised where the unit was asked for
             job.error = translate(error)
         return [job]
 
@@ -136,7 +136,7 @@ class Writer(Worker):
             except errors.Raced as error:
                 self._rollback()
                 job.error = error
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the same
                 self._rollback()
                 job.error = translate(error)
                 busy = isinstance(error, sqlite3.OperationalError) and error_name(error) == "SQLITE_BUSY"
@@ -156,7 +156,7 @@ class Writer(Worker):
                 except errors.Raced:
                     self._rollback()
                     return False
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - the same
                     job.error = translate(error)
                     if not self.connection.in_transaction:  # SQLite has rolled everything back (disk full, …)
                         return False

@@ -2,8 +2,8 @@
 
 from prefect_kernel import web
 
-from ..task_runs.tables import task_run_state
 from ..states.reads import state_routes
+from ..task_runs.tables import task_run_state
 
 group = web.Group("Task Run States", prefix="/task_run_states")
 

@@ -15,7 +15,7 @@ from prefect_kernel import hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import routes, schemas
+    from . import routes, schemas  # noqa: F401 - routes declares them
     from .group import group
 
     schemas.max_cache_key_length = settings.server.tasks.max_cache_key_length

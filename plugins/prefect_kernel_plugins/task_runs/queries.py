@@ -14,12 +14,9 @@ from ..logs.tables import log
 from .tables import task_run
 from .wire import SELECT_TASK_RUN
 
-
 _ID = task_run.c.id == sa.bindparam("run_id", type_=UUID())
 _RENAME = Statement(
-    sa.update(task_run)
-    .values(name=sa.bindparam("new_name"), updated=sa.bindparam("now", type_=Timestamp()))
-    .where(_ID)
+    sa.update(task_run).values(name=sa.bindparam("new_name"), updated=sa.bindparam("now", type_=Timestamp())).where(_ID)
 )
 _TOUCH = Statement(sa.update(task_run).values(updated=sa.bindparam("now", type_=Timestamp())).where(_ID))
 _DELETE = Statement(sa.delete(task_run).where(_ID))

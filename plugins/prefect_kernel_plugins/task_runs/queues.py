@@ -1,8 +1,8 @@
 """Background tasks waiting for a task worker.
 
-The database holds the truth: a deferred run is SCHEDULED there before its creation is answered. The queues only say, in
-this process, which of them to hand out next; when a worker first asks for a key after a start, or after a queue was full,
-they are filled again from the database, so a restart forgets none.
+The database holds the truth: a deferred run is SCHEDULED there before its creation is answered. The queues only say,
+in this process, which of them to hand out next; when a worker first asks for a key after a start, or after a queue was
+full, they are filled again from the database, so a restart forgets none.
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ _WAITING = Statement(
 
 def waiting(dialect: str, keys: list[str], count: int) -> Unit[list[tuple[str, str]]]:
     """(id, task key) of the longest waiting deferred runs."""
-    rows: list[tuple[str, str]] = yield _WAITING(
-        keys=keys, count=count, true="true" if dialect == POSTGRESQL else True
-    )
+    rows: list[tuple[str, str]] = yield _WAITING(keys=keys, count=count, true="true" if dialect == POSTGRESQL else True)
     return rows
 
 

@@ -140,7 +140,7 @@ def transition(
     client_version: str | None = None,
     detached: bool = False,
 ) -> Unit[Move]:
-    """Propose a state to a task run, decide and write, as one unit. Raises ObjectNotFound. For `detached`, see `propose`."""
+    """Propose a state to a task run, decide and write, as a unit. Raises ObjectNotFound. `detached`: see `propose`."""
     run, initial, context = yield from load(run_id)
     now = moment_after(initial, now)
     state = make(now)
