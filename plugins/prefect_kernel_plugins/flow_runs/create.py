@@ -189,7 +189,7 @@ def create(
         "idempotency_key": body.idempotency_key,
         "work_queue_name": body.work_queue_name,
         "work_queue_id": queue_id,
-        "job_variables": body.job_variables,
+        "job_variables": body.job_variables or {},
         "deployment_id": deployment_id,
         "created_by": created_by,
     }
