@@ -9,7 +9,7 @@ from typing import Any
 from prefect_kernel import settings
 from prefect_kernel.engine import decide
 from prefect_kernel.policy import Policy, ResolvedPolicy, resolve
-from prefect_kernel.transition import Move, State
+from prefect_kernel.transition import Move, Rule, State
 from prefect_kernel_plugins.leases_memory import MemoryLeases
 from prefect_kernel_plugins.policies import kernel_policies
 
@@ -172,3 +172,30 @@ def move(
     kernel = kernel or FakeKernel()
     anything: Any = kernel
     return Move(anything, kind, run, initial, proposed, NOW, context=context, **options)
+
+
+def judged(
+    made: Move,
+    rules: Sequence[type[Rule]] | str,
+    *,
+    answers: Callable[[Any], Any] = no_reads,
+    with_global: bool = False,
+) -> Move:
+    """Decide a move by some rules, or by a policy of that name, and give it back."""
+    chosen = POLICIES[rules] if isinstance(rules, str) else resolve(Policy("test", made.kind, rules), "test", [])
+    policies = [chosen]
+    if with_global:
+        policies.append(POLICIES["global-flow" if made.kind == "flow_run" else "global-task"])
+    run_reads(decide(made, *policies), answers)
+    return made
+
+
+def verdict(made: Move) -> tuple[str, str | None, str | None, str | None]:
+    """(status, reason, type and name of the state that would be written)."""
+    written = made.validated
+    return (
+        made.status,
+        made.details.get("reason"),
+        None if written is None else written.type,
+        None if written is None else written.name,
+    )
