@@ -14,7 +14,7 @@ from prefect_kernel import Service, hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import routes  # noqa: F401 - declares the routes
+    from . import counting, reads, routes  # noqa: F401 - they declare the routes
     from .group import group
     from .received import Limits
 

@@ -1,0 +1,161 @@
+"""Finding events: pages of what a filter matches, with the total."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from prefect_kernel import errors, web
+from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.wire import Field as Member
+from prefect_kernel.wire import Wire
+
+from ..common.fields import Lenient
+from .conditions import Conditions, Shape, where
+from .filters import PAGE_SIZE, EventFilter
+from .group import group
+from .tables import events
+
+EVENT_WIRE = Wire(
+    [
+        Member("occurred", "time"),
+        Member("event", "text"),
+        Member("resource", "json"),
+        Member("related", "json"),
+        Member("payload", "json"),
+        Member("id", "word"),
+        Member("follows", "word"),
+        Member("received", "time"),
+    ]
+)
+"""A received event as clients see it."""
+
+_COLUMNS = [events.c[member.key] for member in EVENT_WIRE.members]
+
+
+@lru_cache(256)
+def _page(shape: Shape, descending: bool, distinct: bool) -> Statement:
+    """A page of events; of those at the same moment the order is by id, so that pages do not overlap."""
+    source: Any = events
+    conditions = where(shape)
+    if distinct:
+        rank = sa.func.row_number().over(partition_by=events.c.resource_id, order_by=_by_time(events.c, descending))
+        source = sa.select(*_COLUMNS, rank.label("rank")).where(*conditions).subquery()
+        conditions = [source.c.rank == sa.literal_column("1")]
+    return Statement(
+        sa.select(*(source.c[column.name] for column in _COLUMNS))
+        .where(*conditions)
+        .order_by(*_by_time(source.c, descending))
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .offset(sa.bindparam("offset", type_=sa.Integer())),
+        raw=True,
+    )
+
+
+def _by_time(columns: Any, descending: bool) -> list[Any]:
+    order = [columns.occurred, columns.id]
+    return [column.desc() for column in order] if descending else order
+
+
+@lru_cache(256)
+def _total(shape: Shape, distinct: bool) -> Statement:
+    counted = sa.func.count(events.c.resource_id.distinct()) if distinct else sa.func.count()
+    return Statement(sa.select(counted).select_from(events).where(*where(shape)))
+
+
+def page(filter: EventFilter, limit: int, offset: int, total: int | None) -> Unit[tuple[list[Any], int]]:
+    """The raw rows of a page, and the number of all events that match (`total`, when it is known)."""
+    conditions = Conditions(filter)
+    descending, wanted = filter.order.value == "DESC", filter.capped(limit)
+    rows: list[Any] = []
+    if wanted:
+        statement = _page(conditions.shape, descending, filter.distinct)
+        rows = yield statement.bind({**conditions.params, "limit": wanted, "offset": offset})
+    if total is None:
+        if offset == 0 and len(rows) < wanted:
+            total = len(rows)
+        else:
+            counted = yield _total(conditions.shape, filter.distinct).bind(conditions.params)
+            total = counted[0][0]
+    return rows, total
+
+
+class EventQuery(Lenient):
+    """Body of POST /events/filter."""
+
+    filter: EventFilter | None = None
+    limit: int = Field(default=PAGE_SIZE, ge=0, le=PAGE_SIZE)
+
+
+class PageQuery(BaseModel):
+    """Query of GET /events/filter/next."""
+
+    model_config = ConfigDict(populate_by_name=False)
+
+    token: str = Field(alias="page-token")
+
+
+class _Position(BaseModel):
+    """What a page token holds."""
+
+    filter: EventFilter
+    count: int
+    page_size: int = Field(ge=0, le=PAGE_SIZE)
+    offset: int = Field(ge=0)
+
+
+def to_token(filter: EventFilter, count: int, page_size: int, offset: int) -> str | None:
+    """The token of the page after the one at `offset`; None when that is the last one."""
+    if offset + page_size >= count:
+        return None
+    position = {
+        "filter": filter.model_dump(mode="json"),
+        "count": count,
+        "page_size": page_size,
+        "offset": offset + page_size,
+    }
+    inner = base64.b64encode(json.dumps(position).encode())
+    return base64.b64encode(inner).decode()  # twice, as the reference does
+
+
+def from_token(token: str) -> _Position:
+    """What a page token says. Raises Forbidden for anything that is not one."""
+    try:
+        return _Position.model_validate_json(base64.b64decode(base64.b64decode(token.encode())))
+    except (ValueError, ValidationError):
+        raise errors.Forbidden("Forbidden") from None
+
+
+@group.post("/filter", body=EventQuery, embed=True, permission="read", response="EventPage")
+async def read_events(request: web.Request, body: EventQuery) -> web.Reply:
+    """The first page of the events that match a filter, the newest first unless `order` says otherwise."""
+    filter = body.filter or EventFilter()
+    filter.occurred.resolve(request.kernel.clock.now())
+    return await _answer(request, filter, body.limit, 0, None)
+
+
+@group.get("/filter/next", query=PageQuery, response="EventPage")
+async def read_events_page(request: web.Request) -> web.Reply:
+    """The page that a `next_page` link stands for."""
+    position = from_token(request.query.token)
+    position.filter.occurred.resolve(request.kernel.clock.now())
+    return await _answer(request, position.filter, position.page_size, position.offset, position.count)
+
+
+async def _answer(request: web.Request, filter: EventFilter, limit: int, offset: int, total: int | None) -> web.Reply:
+    storage = request.kernel.storage
+    rows, total = await storage.read(page, filter, limit, offset, total)
+    token = to_token(filter, total, limit, offset)
+    link = None if token is None else f"{_api(request)}/events/filter/next?page-token={token}"
+    found = EVENT_WIRE.many(storage.dialect, rows)
+    return web.raw(b'{"events":%b,"total":%d,"next_page":%b}' % (found, total, web.dumps(link)))
+
+
+def _api(request: web.Request) -> str:
+    return request.base_url.rstrip("/") + request.kernel.api
