@@ -68,7 +68,7 @@ class FakeKernel:
         self.policies, self.storage, self.task_queues = POLICIES, storage, Queues()
 
 
-def state(type: str, name: str | None = None, *, ago: float = 10, **details: Any) -> State:
+def state(type: str, name: str | None = None, *, ago: Any = 10, **details: Any) -> State:
     """A state that was entered `ago` seconds before NOW; `data` and `message` are taken out of the details."""
     data, message = details.pop("data", None), details.pop("message", None)
     at = NOW - timedelta(seconds=ago)
