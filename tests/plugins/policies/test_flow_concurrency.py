@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -68,6 +69,10 @@ def slots(made: Move) -> list[tuple[str, list[str], int, int | None]]:
         verb = "take" if "<=" in call.statement.compiled("sqlite").text else "give"
         out.append((verb, call.params["ids"], call.params["slots"], expect))
     return out
+
+
+def _answer(rows: list[Any], _: Any) -> list[Any]:
+    return rows
 
 
 def deployed(**columns: Any) -> dict[str, Any]:
@@ -193,7 +198,7 @@ def test_a_limit_that_decays_is_asked_of_the_database() -> None:
     context = deployment({"active_slots": 5, "slot_decay_per_second": 0.5})
     for rows, status in (([(LIMIT,)], "ACCEPT"), ([], "REJECT")):
         made = move(state("SCHEDULED"), state("PENDING"), run=deployed(), context=context)
-        judged(made, [SecureFlowConcurrencySlots], answers=lambda _, rows=rows: rows)
+        judged(made, [SecureFlowConcurrencySlots], answers=partial(_answer, rows))
         assert made.status == status
 
 
@@ -281,7 +286,7 @@ def test_a_run_that_must_wait_keeps_its_lease_up() -> None:
     held = hold(kernel)
     for id, followed in ((held.id, 1), ("gone", 0)):
         made = move(
-            state("PENDING", **{LEASE: id, "scheduled_time": NOW + timedelta(hours=1)}),
+            state("PENDING", scheduled_time=NOW + timedelta(hours=1), **{LEASE: id}),
             state("RUNNING"),
             run=deployed(),
             context=deployment({}),
