@@ -216,7 +216,7 @@ class Wire:
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
-        self.width = sum(m.width for m in self.members)
+        self.width: int = sum(m.width for m in self.members)
         self._encoders: dict[str, Encoder] = {}
 
     def encoder(self, dialect: str) -> Encoder:

@@ -97,9 +97,9 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         schema = {"type": "string", "format": "uuid"} if converter == "uuid" else {"type": "string", "minLength": 1}
         found.append({"name": name, "in": "path", "required": True, "schema": schema})
     if endpoint.query is not None:
-        schema = TypeAdapter(endpoint.query).json_schema(ref_template=REFERENCE)
-        required = schema.get("required", [])
-        for name, part in schema.get("properties", {}).items():
+        query = TypeAdapter(endpoint.query).json_schema(ref_template=REFERENCE)
+        required = query.get("required", [])
+        for name, part in query.get("properties", {}).items():
             found.append({"name": name, "in": "query", "required": name in required, "schema": part})
     return found
 

@@ -55,8 +55,8 @@ class WebSocket:
         if message["type"] == "websocket.disconnect":
             self._closed = True
             raise Disconnected
-        text = message.get("text")
-        return text if text is not None else message["bytes"]
+        text: str | None = message.get("text")
+        return bytes(message["bytes"]) if text is None else text
 
     async def receive_many(self) -> list[Any]:
         """Everything that has arrived (at least one item): str, bytes, and objects with a `payload` for pings.

@@ -66,7 +66,7 @@ def _event(kernel: Kernel, action: str, id: str, facts: tuple[Any, ...], now: da
 
 def create(kernel: Kernel, body: FlowCreate, now: datetime) -> Unit[tuple[Any, bool]]:
     """The raw row of the flow of that name, and whether this call made it."""
-    values = {
+    values: dict[str, Any] = {
         "id": uuid4(),
         "created": now,
         "updated": now,

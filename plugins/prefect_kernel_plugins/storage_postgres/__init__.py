@@ -147,7 +147,7 @@ async def open_postgres(url: str, settings: Any) -> AsyncIterator[PostgresStorag
     from ..schema.postgres import prepare
     from .options import connect_options
 
-    class Connection(asyncpg.Connection):  # type: ignore[misc]
+    class Connection(asyncpg.Connection):
         """A connection whose session state never changes, so that returning it to the pool needs no round trip."""
 
         def get_reset_query(self) -> str:

@@ -41,7 +41,8 @@ class _Pool(SQLitePool):
     """Connections that stay open for the next user."""
 
     def __init__(self, storage: SqliteStorage) -> None:
-        self._storage, self._free, self._memref = storage, [], None
+        self._storage, self._memref = storage, None
+        self._free: list[aiosqlite.Connection] = []
 
     async def acquire(self) -> aiosqlite.Connection:
         if self._free:
@@ -66,7 +67,7 @@ class KernelSQLiteBackend(SQLiteBackend):
 
     def __init__(self, url: Any, *, storage: SqliteStorage) -> None:
         super().__init__(url)
-        self._pool = _Pool(storage)
+        self._pool: _Pool = _Pool(storage)
 
     async def disconnect(self) -> None:
         await self._pool.close()
