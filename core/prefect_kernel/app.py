@@ -8,10 +8,13 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from . import errors, policy
+from ._internal import guarding
+from ._internal.claims import Claims
 from .events import Events
 from .migrations import migrate
-from .plugins import DEFAULT, ESSENTIAL, Plugins
+from .plugins import Plugin, Plugins
 from .policy import ResolvedPolicy
+from .ports.broker import Broker
 from .ports.clock import Clock
 from .ports.leases import LeaseStorage
 from .ports.server import ServerRunner
@@ -31,124 +34,178 @@ class Kernel:
     clock: Clock
     storage: Storage
     leases: LeaseStorage
-    broker: Any
+    broker: Broker
 
     def __init__(self, settings: Any, plugins: Plugins | None = None) -> None:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
-        self.plugins = plugins or self._load_builtins()
-        for plugin, declared in self.plugins.collect("kernel_settings"):
-            settings.adopt(plugin, [declared])
-        settings.check_names()
-        self.api = settings.server.api.base_path or "/api"
+        self.plugins = plugins or Plugins.of(settings)
+        self.plugins.call(settings, ["kernel_settings"])
+        if all(plugin.state != "skipped" for plugin in self.plugins.known):
+            settings.check_names()  # otherwise a name that nobody knows may be a skipped plugin's
+        self.plugins.call(settings, [hook for hook in self.plugins.hooks if hook != "kernel_settings"])
+        self.api: str = settings.server.api.base_path or "/api"
         self.cors = Cors(settings.server.api)
-        self.check_request: Callable[[Request, Endpoint], Awaitable[None]] | None = None
+        self._stack = AsyncExitStack()
+        self._freeze()
+
+    # ------------------------------------------------------------ what plugins declared
+    def _freeze(self) -> None:
+        """Check what was declared as a whole, and make everything that requests are answered from."""
+        claims = Claims()
+        self.plugins.each(
+            lambda plugin: claims.admit(
+                plugin.name,
+                plugin.declared,
+                api=self.api,
+                prefixes=None if plugin.trusted else plugin.prefixes,
+            )
+        )
+        self.policies: dict[str, ResolvedPolicy] = self._resolve_policies()
         self.events = Events(self)
         self.supervisor = Supervisor()
-        self.policies: dict[str, ResolvedPolicy] = self._resolve_policies()
+        self.check_request: Callable[[Request, Endpoint], Awaitable[None]] | None = guarding.middleware(
+            list(self.plugins.collect("kernel_middleware")), self.plugins.trusted, self.settings.kernel.plugin_timeout
+        )
         self.groups: list[Group] = []
-        self.blueprints: list[Any] = []
+        self.blueprints: list[tuple[str, Any]] = []
+        """(plugin, blueprint)"""
         self.dispatcher = Dispatcher(self)
-        self._collect_routes()
-        self._stack = AsyncExitStack()
+        for plugin, declared in self.plugins.collect("kernel_routes"):
+            if isinstance(declared, Group):
+                self._add_group(plugin, declared)
+            else:
+                self.blueprints.append((plugin, declared))
         self._quart: Any = None
 
-    @staticmethod
-    def _load_builtins() -> Plugins:
-        plugins = Plugins()
-        for name in ESSENTIAL + DEFAULT:
-            plugins.load(name)
-        return plugins
-
     def _resolve_policies(self) -> dict[str, ResolvedPolicy]:
-        edits = list(self.plugins.collect("kernel_policy_edits", settings=self.settings))
-        resolved: dict[str, ResolvedPolicy] = {}
-        for plugin, declared in self.plugins.collect("kernel_policies"):
-            if declared.name in resolved:
-                raise errors.PluginError(f"plugin {plugin}: there is a policy named {declared.name!r} already")
-            resolved[declared.name] = policy.resolve(declared, plugin, edits)
+        while True:
+            try:
+                resolved = self._resolved()
+            except errors.PolicyError as error:
+                self.plugins.blame(error)  # one that nobody asked for is skipped, and the others try again
+                continue
+            for name, found in resolved.items():
+                for rule, plugin in found.removed.items():
+                    log.warning("plugin %s takes rule %s out of %s", plugin, rule, name)
+            return resolved
+
+    def _resolved(self) -> dict[str, ResolvedPolicy]:
+        edits = list(self.plugins.collect("kernel_policy_edits"))
+        trusted = self.plugins.trusted
+        resolved = {
+            declared.name: policy.resolve(declared, plugin, edits, trusted)
+            for plugin, declared in self.plugins.collect("kernel_policies")
+        }
         for plugin, edit in edits:
             if edit.policy not in resolved:
-                raise errors.PolicyError(f"plugin {plugin}: there is no policy named {edit.policy!r}")
+                known = ", ".join(sorted(resolved))
+                raise errors.PolicyError(
+                    f"plugin {plugin}: there is no policy named {edit.policy!r}; known: {known}", plugin
+                )
         return resolved
 
-    def _collect_routes(self) -> None:
-        for plugin, declared in self.plugins.collect("kernel_routes", settings=self.settings):
-            if not isinstance(declared, Group):
-                self.blueprints.append(declared)
-                continue
-            self.groups.append(declared)
-            base = "" if declared.root else self.api
-            for endpoint in declared.endpoints:
-                endpoint.plugin = plugin
-                endpoint.build()
-                self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, endpoint)
-            for socket in declared.websockets:
-                socket.plugin = plugin
-                self.dispatcher.websockets.add("WS", base + socket.path, socket)
+    def _add_group(self, plugin: str, group: Group) -> None:
+        self.groups.append(group)
+        base = "" if group.root else self.api
+        for endpoint in group.endpoints:
+            if plugin not in self.plugins.trusted:
+                endpoint.handler = guarding.handler(endpoint.handler)
+            self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, endpoint)
+        for socket in group.websockets:
+            if plugin not in self.plugins.trusted:
+                socket.handler = guarding.websocket(socket.handler)
+            self.dispatcher.websockets.add("WS", base + socket.path, socket)
 
-    # ------------------------------------------------------------ opening and closing
     def _driver(self, hook: str, name: str, what: str) -> Any:
-        drivers: dict[str, Any] = {}
-        for plugin, driver in self.plugins.collect(hook):
-            for key in (driver.name, *getattr(driver, "aliases", ())):
-                if key in drivers:
-                    raise errors.PluginError(f"plugin {plugin}: there is a {what} named {key!r} already")
-                drivers[key] = driver
+        drivers = {
+            key: driver
+            for _, driver in self.plugins.collect(hook)
+            for key in (driver.name, *getattr(driver, "aliases", ()))
+        }
         if name not in drivers:
-            raise errors.SettingsError(f"There is no {what} named {name!r}; known: {', '.join(sorted(drivers))}.")
+            known = ", ".join(sorted(driver.name for _, driver in self.plugins.collect(hook)))
+            raise errors.SettingsError(f"There is no {what} named {name!r}; known: {known}.")
         return drivers[name]
+
+    def _storage_driver(self, url: str) -> Any:
+        scheme = url.split(":", 1)[0]
+        for _, driver in self.plugins.collect("kernel_storages"):
+            if scheme in driver.schemes:
+                return driver
+        raise errors.SettingsError(f"There is no storage for database URLs that begin with {scheme!r}.")
 
     def server_runner(self, name: str) -> ServerRunner:
         """The ASGI server of that name."""
         runner: ServerRunner = self._driver("kernel_servers", name, "server")
         return runner
 
+    # ------------------------------------------------------------ opening and closing
     async def open(self, *, services: bool = True, clock: Clock | None = None) -> None:
-        """Open the database and what depends on it, then start services."""
-        enter = self._stack.enter_async_context
-        try:
-            self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
-            url = self.settings.database_url
-            self.storage = await enter(self._storage_driver(url).open(url, self.settings))
-            sets = [declared for _, declared in self.plugins.collect("kernel_migrations")]
-            await migrate(self.storage, sets, allowed=self.settings.server.database.migrate_on_start)
-            leases = self._driver(
-                "kernel_lease_storages", self.settings.server.concurrency.lease_storage, "lease storage"
-            )
-            self.leases = await enter(leases.open(self.settings))
-            for _, lifespan in self.plugins.collect("kernel_lifespans"):
-                await enter(lifespan(self))
-            wanted = []
-            for _, declared in self.plugins.collect("kernel_services", settings=self.settings):
-                service: type[Service] = declared
-                if (services or service.client_facing) and service.enabled(self.settings):
-                    wanted.append(service(self))
-            self.supervisor.start(wanted)
-            self._stack.push_async_callback(self.supervisor.stop)
-        except BaseException:
-            await self._stack.aclose()
-            raise
+        """Open the database and what depends on it, then start services.
 
-    def _storage_driver(self, url: str) -> Any:
-        scheme = url.split(":", 1)[0]
-        found = [d for _, d in self.plugins.collect("kernel_storages") if scheme in d.schemes]
-        if len(found) != 1:
-            known = "no" if not found else "more than one"
-            raise errors.SettingsError(f"There is {known} storage for database URLs that begin with {scheme!r}.")
-        return found[0]
+        Without a plugin that nobody asked for and that fails here, everything is made and opened once more.
+        """
+        while True:
+            try:
+                await self._open(services, clock)
+                return
+            except errors.PluginError as error:
+                await self._stack.aclose()
+                self.plugins.blame(error)
+                self._freeze()
+            except BaseException:
+                await self._stack.aclose()
+                raise
+
+    async def _open(self, services: bool, clock: Clock | None) -> None:
+        enter = self._stack.enter_async_context
+        settings = self.settings
+        self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
+        await self.open_storage(self._stack)
+        leases = self._driver("kernel_lease_storages", settings.server.concurrency.lease_storage, "lease storage")
+        self.leases = await enter(leases.open(settings))
+        broker = self._driver("kernel_brokers", settings.server.events.messaging_broker, "broker")
+        self.broker = await enter(broker.open(settings))
+        if self.blueprints:
+            await self.quart.startup()
+            self._stack.push_async_callback(self.quart.shutdown)
+        for plugin in self.plugins.loaded:
+            for lifespan in plugin.declared.get("kernel_lifespans", ()):
+                await enter(guarding.lifespan(plugin, lifespan, self))
+        self.supervisor.start(self._wanted_services(services))
+        self._stack.push_async_callback(self.supervisor.stop)
+
+    async def open_storage(self, stack: AsyncExitStack) -> None:
+        """Open the database alone, with the tables of plugins."""
+        settings = self.settings
+        url = settings.database_url
+        self.storage = await stack.enter_async_context(self._storage_driver(url).open(url, settings))
+        for plugin in self.plugins.loaded:
+            sets = plugin.declared.get("kernel_migrations", ())
+            with guarding.database_work(plugin):
+                await migrate(self.storage, sets, allowed=settings.server.database.migrate_on_start)
+
+    def _wanted_services(self, services: bool) -> list[Service]:
+        wanted: list[Service] = []
+        for plugin in self.plugins.loaded:
+            for kind in plugin.declared.get("kernel_services", ()):
+                with self.plugins.blaming(plugin, f"service {kind.name} cannot be made"):
+                    if (services or kind.client_facing) and kind.enabled(self.settings):
+                        wanted.append(_service(kind, self))
+        return wanted
 
     async def close(self) -> None:
         """Stop services and close everything, in reverse order."""
         await self._stack.aclose()
 
     # ------------------------------------------------------------ serving
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application: the fast table first, Quart for the rest."""
         kind = scope["type"]
         if kind == "http":
             if not await self.dispatcher.http(scope, receive, send):
-                await self.quart(scope, receive, send)
+                await guarding.quart_request(self, scope, receive, send)
         elif kind == "websocket":
             if not await self.dispatcher.websocket(scope, receive, send):
                 await self.quart(scope, receive, send)
@@ -172,6 +229,30 @@ class Kernel:
             self._quart = make_quart(self)
         return self._quart
 
+    # ------------------------------------------------------------ how it is
     def services(self) -> Sequence[Service]:
         """The running services."""
         return list(self.supervisor.services.values())
+
+    @property
+    def stalled(self) -> list[str]:
+        """The services without which the server is not ready, and which do not get on."""
+        return [service.name for service in self.services() if service.essential and service.stalled]
+
+    def health(self) -> dict[str, Any]:
+        """How services and plugins are, for people and monitors."""
+        services = [service.health() for service in self.services()]
+        plugins = [_plugin_health(plugin) for plugin in self.plugins.known]
+        degraded = any(s["state"] != "running" for s in services) or any(p["state"] == "skipped" for p in plugins)
+        return {"status": "degraded" if degraded else "ok", "services": services, "plugins": plugins}
+
+
+def _plugin_health(plugin: Plugin) -> dict[str, Any]:
+    return {"name": plugin.name, "version": plugin.version, "state": plugin.state, "reason": plugin.reason or None}
+
+
+def _service(kind: type[Service], kernel: Kernel) -> Service:
+    interval: Any = kind.every(kernel.settings)
+    if not isinstance(interval, int | float) or interval <= 0:
+        raise errors.KernelError(f"it wants to run every {interval!r} seconds")
+    return kind(kernel)

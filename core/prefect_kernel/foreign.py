@@ -181,19 +181,17 @@ def adopt(move: Move, other: Move) -> None:
         setattr(move, name, getattr(other, name))
 
 
-def check(move: Move, copy_: Move) -> None:
-    """Raise HookFailed when a hook has left its copy of a move in a state that cannot be carried out."""
-    other: Any = copy_  # whose attributes may be anything by now
-    states: list[tuple[str, Any]] = [("proposed", other.proposed), ("validated", other.validated)]
-    for what, state in states:
+def check(move: Move, other: Any) -> None:
+    """Raise HookFailed when a hook has left its copy of a move (whose attributes may be anything now) unsound."""
+    for what in ("proposed", "validated"):
+        state = getattr(other, what)
         if state is None:
             continue
-        if not isinstance(state, State) or state.type not in STATE_TYPES:
+        sound = isinstance(state, State) and type(state.details) is dict
+        if not sound or state.type not in STATE_TYPES:
             raise HookFailed(f"it left {state!r} as the {what} state")
-        if not isinstance(state.name, str) or not isinstance(state.message, str | None):
-            raise HookFailed(f"it left a {what} state whose name or message is not text")
-        if not isinstance(state.details, dict):
-            raise HookFailed(f"it left a {what} state whose details are {state.details!r}")
+        if not all(isinstance(text, str) for text in (state.name, state.message or "", *state.details)):
+            raise HookFailed(f"it left a {what} state whose name, message or keys of details are not text")
     if other.status not in (ACCEPT, REJECT, ABORT, WAIT) or not isinstance(other.details, dict):
         raise HookFailed(f"it left {other.status!r} as the verdict")
     if not isinstance(other.details.get("reason"), str | None):

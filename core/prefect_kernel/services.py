@@ -16,6 +16,10 @@ log = logging.getLogger("prefect_kernel.services")
 
 MAX_BACKOFF = 60.0
 """Seconds between two attempts of a service that keeps failing."""
+MAX_ROUND = 60.0
+"""Seconds after which a round counts as stalled, unless ten intervals are longer."""
+STOP_SECONDS = 5.0
+"""How long a service has to end its round, and again to clean up."""
 
 
 class Service:
@@ -34,6 +38,8 @@ class Service:
         self.last_success: datetime | None = None
         self.last_error: str | None = None
         self.failures = 0
+        self.began: datetime | None = None
+        """When the round began that is under way."""
         self._woken = asyncio.Event()
 
     @classmethod
@@ -62,15 +68,18 @@ class Service:
         interval = self.every(self.kernel.settings)
         while True:
             self._woken.clear()
+            self.began = self.kernel.clock.now()
             try:
                 await self.tick()
                 self.last_success, self.last_error, self.failures = self.kernel.clock.now(), None, 0
             except asyncio.CancelledError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # a SystemExit would end the event loop
                 self.failures += 1
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.exception("service %s failed (%d times in a row)", self.name, self.failures)
+            finally:
+                self.began = None
             pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2 ** min(self.failures, 8))
             pause *= 1 + self.jitter * (random.random() - 0.5)
             waiter = asyncio.ensure_future(self._woken.wait())
@@ -81,9 +90,24 @@ class Service:
                 waiter.cancel()
                 sleeper.cancel()
 
-    def degraded(self) -> bool:
-        """True when the last round failed."""
-        return self.failures > 0
+    @property
+    def stalled(self) -> bool:
+        """True when the round under way takes so long that it probably never ends."""
+        if self.began is None:
+            return False
+        patience = max(MAX_ROUND, 10 * self.every(self.kernel.settings))
+        return (self.kernel.clock.now() - self.began).total_seconds() > patience
+
+    def health(self) -> dict[str, Any]:
+        """How the service is: `running`, `failing` since its last rounds failed, or `stalled` in one."""
+        state = "stalled" if self.stalled else "failing" if self.failures else "running"
+        return {
+            "name": self.name,
+            "state": state,
+            "last_success": self.last_success,
+            "last_error": self.last_error,
+            "failures": self.failures,
+        }
 
 
 class Supervisor:
@@ -104,8 +128,11 @@ class Supervisor:
         for name in reversed(list(self._tasks)):
             task = self._tasks.pop(name)
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            done, _ = await asyncio.wait({task}, timeout=STOP_SECONDS)
+            if not done:
+                log.error("service %s does not stop, and is left behind", name)
             try:
-                await self.services[name].stop()
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self.services[name].stop()
             except Exception:
                 log.exception("service %s failed to stop", name)

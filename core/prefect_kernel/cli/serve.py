@@ -68,4 +68,4 @@ def announce(kernel: Kernel, addresses: Sequence[Address]) -> None:
     for address in addresses:
         click.echo(f"API       {address.url}{kernel.api}")
     click.echo(f"Database  {kernel.settings.shown_database_url}")
-    click.echo(f"Plugins   {', '.join(plugin.name.rsplit('.', 1)[-1] for plugin in kernel.plugins.loaded)}")
+    click.echo(f"Plugins   {', '.join(plugin.name for plugin in kernel.plugins.loaded)}")

@@ -22,8 +22,9 @@ class Broker(Protocol):
 
 @dataclass(frozen=True)
 class BrokerDriver:
-    """A named way to open a broker."""
+    """A named way to open a broker; `aliases` are Prefect's module names for it."""
 
     name: str
     open: Callable[[Any], AbstractAsyncContextManager[Broker]]
     """Called with the settings."""
+    aliases: tuple[str, ...] = ()

@@ -66,4 +66,4 @@ async def open_memory(settings: Any) -> AsyncIterator[MemoryBroker]:
 
 @hookimpl
 def kernel_brokers() -> Iterable[BrokerDriver]:
-    return [BrokerDriver("memory", open_memory)]
+    return [BrokerDriver("memory", open_memory, ("prefect.server.utilities.messaging.memory",))]

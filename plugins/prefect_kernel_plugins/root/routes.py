@@ -39,7 +39,15 @@ async def ready(request: web.Request) -> web.Reply:
         await request.kernel.storage.ping()
     except StorageError:
         return web.raw(b'{"message":"Database is not available"}', 503)
+    if request.kernel.stalled:
+        return web.json({"message": f"Services have stalled: {', '.join(request.kernel.stalled)}"}, 503)
     return web.raw(b'{"message":"OK"}')
+
+
+@group.get("/kernel/health")
+async def kernel_health(request: web.Request) -> web.Reply:
+    """Say how services and plugins are; the kernel's own, for people and monitors."""
+    return web.json(request.kernel.health())
 
 
 @group.get("/hello", response=str)

@@ -1,0 +1,1 @@
+"""What nobody outside of the kernel should rely on."""

@@ -1,0 +1,106 @@
+"""What each hook may declare: the shape of a single declaration, checked before anything is used."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..errors import PluginError
+from ..migrations import MigrationSet
+from ..policy import Insert, Policy, Remove, Replace
+from ..ports.broker import BrokerDriver
+from ..ports.clock import ClockDriver
+from ..ports.leases import LeaseDriver
+from ..ports.server import ServerRunner
+from ..ports.storage import StorageDriver
+from ..services import Service
+from ..settings import Setting
+from ..web.group import Group
+
+
+def _instance(*types: type) -> Callable[[Any], bool]:
+    return lambda item: isinstance(item, types)
+
+
+def _any(item: Any) -> Any:
+    """The same, of no known type: third parties may have put anything there."""
+    return item
+
+
+def _is_async(item: Any) -> bool:
+    call = getattr(item, "__call__", None)  # noqa: B004 - the method of an object that can be called
+    return inspect.iscoroutinefunction(item) or inspect.iscoroutinefunction(call)
+
+
+def _is_routes(item: Any) -> bool:
+    quart = sys.modules.get("quart")  # not imported: then there are no blueprints either
+    return isinstance(item, Group) or (quart is not None and isinstance(item, quart.Blueprint))
+
+
+def _is_service(item: Any) -> bool:
+    return (
+        inspect.isclass(item)
+        and issubclass(item, Service)
+        and isinstance(_any(item).name, str)
+        and item.name != ""
+        and item.tick is not Service.tick
+        and _any(item).every.__func__ is not _any(Service).every.__func__
+    )
+
+
+def _is_command(item: Any) -> bool:
+    import click
+
+    return isinstance(item, click.Command) and bool(item.name)
+
+
+SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "kernel_settings": ("a Setting", _instance(Setting)),
+    "kernel_storages": ("a StorageDriver", _instance(StorageDriver)),
+    "kernel_brokers": ("a BrokerDriver", _instance(BrokerDriver)),
+    "kernel_clocks": ("a ClockDriver", _instance(ClockDriver)),
+    "kernel_lease_storages": ("a LeaseDriver", _instance(LeaseDriver)),
+    "kernel_servers": ("a server runner with a name", _instance(ServerRunner)),
+    "kernel_tables": ("a sqlalchemy.Table", _instance(sa.Table)),
+    "kernel_migrations": ("a MigrationSet", _instance(MigrationSet)),
+    "kernel_authenticators": ("an object with a name", lambda item: isinstance(getattr(item, "name", None), str)),
+    "kernel_middleware": ("an async function of request and endpoint", _is_async),
+    "kernel_routes": ("a web.Group or a Quart blueprint", _is_routes),
+    "kernel_policies": ("a Policy", _instance(Policy)),
+    "kernel_policy_edits": ("an Insert, Replace or Remove", _instance(Insert, Replace, Remove)),
+    "kernel_triggers": ("a class", inspect.isclass),
+    "kernel_actions": ("a class", inspect.isclass),
+    "kernel_event_handlers": ("something that can be called", callable),
+    "kernel_lifespans": ("a function of the kernel that gives an async context manager", callable),
+    "kernel_services": ("a Service class with a name, a tick and an interval", _is_service),
+    "kernel_commands": ("a click.Command with a name", _is_command),
+}
+"""Hook -> what each of its declarations is, in words and as a test."""
+
+SINGLE = frozenset({"kernel_migrations"})
+"""Hooks that return one declaration, and not several."""
+
+
+def checked(plugin: str, hook: str, returned: Any) -> list[Any]:
+    """The declarations that a hook returned. Raises PluginError for anything else."""
+    words, fits = SHAPES[hook]
+    if inspect.isawaitable(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()
+        raise PluginError(f"plugin {plugin}: {hook} returned an awaitable; hooks are synchronous", plugin)
+    if returned is None:
+        return []
+    if hook in SINGLE:
+        items = [returned]
+    elif isinstance(returned, Iterable) and not isinstance(returned, str | bytes | type | dict):
+        items = list(returned)
+    else:
+        raise PluginError(f"plugin {plugin}: {hook} returned {returned!r}, and not a list", plugin)
+    for item in items:
+        if not fits(item):
+            raise PluginError(f"plugin {plugin}: {hook} returned {item!r}, which is not {words}", plugin)
+    return items

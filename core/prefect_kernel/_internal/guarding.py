@@ -1,0 +1,199 @@
+"""Wrapping what third parties bring, so that a mistake of theirs is one failed request, and never the server's end."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import (
+    DatabaseNotReady,
+    HttpError,
+    KernelError,
+    PluginError,
+    StorageError,
+    StorageUnavailable,
+    Unavailable,
+)
+from ..web.dispatch import reply_to_error
+from ..web.group import Endpoint
+from ..web.reply import Reply
+from ..web.request import Request
+from ..web.websocket import Disconnected
+
+if TYPE_CHECKING:
+    from ..app import Kernel
+    from ..plugins import Plugin
+
+log = logging.getLogger("prefect_kernel.plugins")
+
+_guarded: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Handlers that were wrapped already."""
+
+Check = Callable[[Request, Endpoint], Awaitable[None]]
+
+
+class Misbehaved(KernelError):
+    """A plugin's code did what it must not do."""
+
+
+# ---------------------------------------------------------------- requests
+def handler(function: Any) -> Any:
+    """An endpoint's handler whose answer is known to be one."""
+    if function in _guarded:  # groups are module-level objects, and kernels may be many
+        return function
+
+    @functools.wraps(function)
+    async def run(*arguments: Any) -> Reply:
+        try:
+            reply = await function(*arguments)
+        except SystemExit as error:  # which would end the event loop
+            raise Misbehaved(f"it raised {error!r}") from error
+        return _sound(reply)
+
+    _guarded.add(run)
+    return run
+
+
+def _sound(reply: Any) -> Reply:
+    if not isinstance(reply, Reply):
+        raise Misbehaved(f"it returned {reply!r}, and not a web.Reply")
+    for what, kind in (("status", int), ("body", bytes), ("headers", list)):
+        if not isinstance(getattr(reply, what), kind):
+            raise Misbehaved(f"it returned a Reply whose {what} is {getattr(reply, what)!r}, and not {kind.__name__}")
+    for header in reply.headers:
+        if [type(part) for part in header] != [bytes, bytes]:
+            raise Misbehaved(f"it returned a Reply with the header {header!r}, and not a pair of bytes")
+    return reply
+
+
+def websocket(function: Any) -> Any:
+    """A WebSocket handler that cannot end the event loop."""
+    if function in _guarded:
+        return function
+
+    @functools.wraps(function)
+    async def run(socket: Any) -> None:
+        try:
+            await function(socket)
+        except Disconnected:
+            raise
+        except SystemExit as error:
+            raise Misbehaved(f"it raised {error!r}") from error
+
+    _guarded.add(run)
+    return run
+
+
+def middleware(declared: Sequence[tuple[str, Any]], trusted: Collection[str], seconds: float) -> Check | None:
+    """One check of all middleware, in order; None when there is none, so that nobody pays for it."""
+    steps: list[Check] = [
+        function if plugin in trusted else _guarded_check(plugin, function, seconds) for plugin, function in declared
+    ]
+    if not steps:
+        return None
+    if len(steps) == 1:
+        return steps[0]
+
+    async def check(request: Request, endpoint: Endpoint) -> None:
+        for step in steps:
+            await step(request, endpoint)
+
+    return check
+
+
+def _guarded_check(plugin: str, function: Any, seconds: float) -> Check:
+    async def check(request: Request, endpoint: Endpoint) -> None:
+        """Refuse the request also when the middleware cannot say what it thinks of it."""
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                answer = await function(request, endpoint)
+        except HttpError:
+            raise
+        except TimeoutError as error:
+            if limit.expired():
+                log.error("middleware of plugin %s did not return within %g seconds", plugin, seconds)
+                raise Unavailable from error
+            raise Misbehaved(f"middleware of plugin {plugin} raised {error!r}") from error
+        except (Exception, SystemExit) as error:
+            raise Misbehaved(f"middleware of plugin {plugin} raised {error!r}") from error
+        if answer is not None:
+            raise Misbehaved(f"middleware of plugin {plugin} returned {answer!r}, where it returns nothing")
+
+    return check
+
+
+async def quart_request(kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Serve what the fast table does not know; blueprints are behind the same middleware as everybody."""
+    if kernel.check_request is not None and kernel.blueprints:
+        method, path = scope["method"], scope["path"]
+        endpoint = Endpoint(method, path, _nowhere, permission="read" if method in ("GET", "HEAD") else "run")
+        request = Request(kernel, scope, receive, {})
+        try:
+            await kernel.check_request(request, endpoint)
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
+            await kernel.dispatcher.send(reply_to_error(error, f"{method} {path}"), scope, send)
+            return
+    try:
+        await kernel.quart(scope, receive, send)
+    except SystemExit as error:
+        raise Misbehaved(f"{scope['path']} raised {error!r}") from error
+
+
+async def _nowhere(request: Request) -> Reply:
+    raise Misbehaved("a blueprint's request has no endpoint in the table")
+
+
+# ---------------------------------------------------------------- opening
+@asynccontextmanager
+async def lifespan(plugin: Plugin, function: Any, kernel: Kernel) -> AsyncIterator[None]:
+    """Enter a plugin's lifespan. What a third party's one raises at its end is logged, and the others go on closing."""
+    if plugin.trusted:
+        async with function(kernel):
+            yield
+        return
+    seconds = kernel.settings.kernel.plugin_timeout
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        async with asyncio.timeout(seconds):
+            context = function(kernel)
+            if inspect.iscoroutine(context):
+                context.close()
+            if not hasattr(context, "__aenter__") or not hasattr(context, "__aexit__"):
+                raise Misbehaved(f"it gave {context!r}, and not an async context manager")
+            await context.__aenter__()
+    except (Exception, SystemExit) as error:
+        said = f"it was not open within {seconds:g} seconds" if isinstance(error, TimeoutError) else _said(error)
+        raise PluginError(f"plugin {plugin.name}: lifespan {name} failed: {said}", plugin.name) from error
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(seconds):
+                await context.__aexit__(None, None, None)
+        except (Exception, SystemExit):
+            log.exception("lifespan %s of plugin %s failed to close", name, plugin.name)
+
+
+@contextmanager
+def database_work(plugin: Plugin) -> Iterator[None]:
+    """Blame a plugin for what its migrations do wrong."""
+    try:
+        yield
+    except (DatabaseNotReady, StorageUnavailable) as error:
+        if plugin.required or isinstance(error, StorageUnavailable):
+            raise
+        raise PluginError(f"plugin {plugin.name}: {_said(error)}", plugin.name) from error
+    except (StorageError, KeyError) as error:
+        raise PluginError(f"plugin {plugin.name}: its migrations failed: {_said(error)}", plugin.name) from error
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, KernelError):
+        return error.message
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
