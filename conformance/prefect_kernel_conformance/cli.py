@@ -103,10 +103,14 @@ def main(
             sides[name] = Side(name, found.api_url, database, found.home)
             stack.callback(sides[name].close)
         declared = declared_deviations.load()
-        judge = Judge(sides["reference"], sides["kernel"], declared, compare_databases=rows)
+        judge = Judge(
+            sides["reference"], sides["kernel"], declared, compare_databases=rows, against_itself=against_itself
+        )
         if judge.has_databases and any(case.world for case in chosen):
             world.seed_both(judge)
         results = play_all(judge, chosen, show_progress=sys.stderr.isatty(), shorten=first)
+        if judge.repeated:
+            results.notes.append(f"Python Prefect answered 503 in {judge.repeated} cases, which were played again.")
         if flows or "client_flows" in only:
             from .flows.harness import play_flows
 

@@ -52,6 +52,7 @@ class Matcher:
 
     def __init__(self, tolerance: float = TOLERANCE_SECONDS) -> None:
         self.tolerance = tolerance
+        self.all_close = False
         self.ids: dict[str, str] = {}
         self._ids_back: dict[str, str] = {}
         self._times: dict[str, str] = {}
@@ -79,7 +80,7 @@ class Matcher:
         elif type(reference) is not type(kernel):
             self._differ(where, reference, kernel)
         elif isinstance(reference, int | float) and not isinstance(reference, bool):
-            close = key in DURATION_KEYS and abs(reference - kernel) <= self.tolerance
+            close = (self.all_close or key in DURATION_KEYS) and abs(reference - kernel) <= self.tolerance
             if reference != kernel and not close:
                 self._differ(where, reference, kernel)
         elif reference != kernel:

@@ -53,7 +53,12 @@ class Ref:
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request. `raw` is a body as it stands; `until` repeats the request until the answer satisfies it."""
+    """One HTTP request.
+
+    `raw` is a body as it stands. `until` (a key and a number) repeats the request until the number, or the length of
+    the list, at that key of the answer has been reached. `unordered` names lists whose order is chance, `ignore` places
+    that are not compared, and `tolerance` makes all numbers measured ones.
+    """
 
     step: int
     method: str
