@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import zlib
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .. import errors
+from .cors import VARY
 from .group import Endpoint, WebSocketEndpoint
 from .reply import JSON_TYPE, Reply, dumps
 from .request import Request
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("prefect_kernel.web")
 
-VARY = (b"vary", b"Origin")
-ANY_ORIGIN = (b"access-control-allow-origin", b"*")
+_VARY_SIZED = (b"vary", b"Accept-Encoding, Origin")
+_PLAIN_IN_URLS = ":/%#?=@[]!$&'()*+,;"
+_NOT_FOUND = b'{"detail":"Not Found"}'
 GZIP_FLOOR = 500
 """Bodies below this many bytes are not compressed (the reference's limit)."""
 
@@ -48,23 +51,23 @@ def reply_to_error(error: Exception, where: str) -> Reply:
     elif isinstance(error, errors.InvalidValue):
         error = errors.Unprocessable(f"A value cannot be stored: {error}")
     if isinstance(error, errors.HttpError):
-        return Reply(error.status, dumps(_jsonable(error.body())), [JSON_TYPE, *error.headers])
+        return Reply(error.status, _body(error), [JSON_TYPE, *error.headers])
     log.error("%s failed", where, exc_info=error)
     return Reply(500, b'{"exception_message":"Internal Server Error"}', [JSON_TYPE])
 
 
-def _jsonable(value: Any) -> Any:
-    """Make an error body encodable: what came in as NaN, bytes or a huge integer goes out as text or null."""
+def _body(error: errors.HttpError) -> bytes:
     try:
-        dumps(value)
-        return value
-    except TypeError:
-        pass
-    if isinstance(value, dict):
-        return {str(k): _jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_jsonable(v) for v in value]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return dumps(error.body())
+    except RecursionError:  # what was sent is nested too deeply to be shown
+        return dumps({"exception_message": error.message})
+
+
+async def _transmit(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Any) -> None:
+    if status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Dispatcher:
@@ -78,24 +81,24 @@ class Dispatcher:
 
     async def http(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Answer an HTTP request; False when the table does not know its path."""
-        path: str = scope["path"]
-        found = self.endpoints.match(path)
-        if found is None:
-            location = self._with_other_slash(path)
-            if location is None:
-                return False
-            query = scope["query_string"].decode("latin-1")
-            target = Request(self.kernel, scope, receive, {}).base_url + location.lstrip("/")
-            reply = Reply(307, b"", [(b"location", (target + (f"?{query}" if query else "")).encode())])
-            await self._send(reply, scope, send)
+        if scope["method"] == "OPTIONS" and (preflight := self.kernel.cors.preflight(scope)) is not None:
+            await _transmit(preflight.status, preflight.headers, preflight.body, send)
             return True
-        by_method, parameters = found
-        endpoint = by_method.get(scope["method"])
-        if endpoint is None:
-            reply = self._other_method(by_method, scope)
+        found = self.endpoints.match(scope["path"])
+        if found is None:
+            reply = self._redirect(scope, receive)
+            if reply is None:
+                if self.kernel.blueprints:
+                    return False
+                reply = Reply(404, _NOT_FOUND, [JSON_TYPE])
         else:
-            reply = await self._answer(endpoint, Request(self.kernel, scope, receive, parameters))
-        await self._send(reply, scope, send)
+            by_method, parameters = found
+            endpoint = by_method.get(scope["method"])
+            if endpoint is None:
+                reply = self._other_method(by_method)
+            else:
+                reply = await self._answer(endpoint, Request(self.kernel, scope, receive, parameters))
+        await self.send(reply, scope, send)
         return True
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Reply:
@@ -103,22 +106,33 @@ class Dispatcher:
             check = self.kernel.check_request
             if check is not None:
                 await check(request, endpoint)
+            read = endpoint.read_body
+            value = None
+            if read is not None:
+                value = read.parse(await request.read(self.max_body), request.header("content-type"))
+            if endpoint.versioned:
+                _check_api_version(request)
             if endpoint.read_query is not None:
                 request.query = endpoint.read_query(request.args)
-            if endpoint.read_body is None:
+            if read is None:
                 return await endpoint.handler(request)
-            content = await request.read(self.max_body)
-            body = endpoint.read_body(content, request.header("content-type"))
-            _check_api_version(request)
-            return await endpoint.handler(request, body)
+            return await endpoint.handler(request, read.validate(value))
         except Exception as error:  # noqa: BLE001 - every error becomes an answer, unknown ones are logged there
-            return reply_to_error(error, f"{endpoint.method} {endpoint.path}")
+            return reply_to_error(error, f"{endpoint.method} {endpoint.path} (plugin {endpoint.plugin})")
 
-    def _other_method(self, by_method: dict[str, Endpoint], scope: dict[str, Any]) -> Reply:
-        if scope["method"] == "OPTIONS" and any(k == b"access-control-request-method" for k, _ in scope["headers"]):
-            return self.kernel.cors.preflight(scope)
+    def _other_method(self, by_method: dict[str, Endpoint]) -> Reply:
         allow = next(iter(by_method))
         return Reply(405, b'{"detail":"Method Not Allowed"}', [JSON_TYPE, (b"allow", allow.encode())])
+
+    def _redirect(self, scope: dict[str, Any], receive: Any) -> Reply | None:
+        """To the same path with or without its last slash, when that is a route."""
+        location = self._with_other_slash(scope["path"])
+        if location is None:
+            return None
+        target = Request(self.kernel, scope, receive, {}).base_url + location.lstrip("/")
+        if scope["query_string"]:
+            target += "?" + scope["query_string"].decode("latin-1")
+        return Reply(307, b"", [(b"location", quote(target, safe=_PLAIN_IN_URLS).encode())])
 
     def _with_other_slash(self, path: str) -> str | None:
         """The same path with or without its last slash, when that is a route."""
@@ -127,29 +141,27 @@ class Dispatcher:
         other = path.rstrip("/") if path.endswith("/") else path + "/"
         return other if self.endpoints.match(other) is not None else None
 
-    async def _send(self, reply: Reply, scope: dict[str, Any], send: Any) -> None:
+    async def send(self, reply: Reply, scope: dict[str, Any], send: Any) -> None:
+        """Send an answer, with the headers that every answer has."""
         headers, body = reply.headers, reply.body
-        headers.append(VARY)
-        compress = False
+        sized = len(body) >= GZIP_FLOOR
+        headers.append(_VARY_SIZED if sized else VARY)
         for name, value in scope["headers"]:
             if name == b"origin":
-                headers.append(ANY_ORIGIN)
-            elif name == b"accept-encoding" and len(body) >= GZIP_FLOOR and b"gzip" in value:
-                compress = True
-        if compress:
-            body = gzip(body)
-            headers.append((b"content-encoding", b"gzip"))
-            headers.append((b"vary", b"Accept-Encoding"))
-        if reply.status != 204:
-            headers.append((b"content-length", str(len(body)).encode()))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+                headers += self.kernel.cors.headers_for(value)
+            elif sized and name == b"accept-encoding" and b"gzip" in value:
+                body, sized = gzip(body), False
+                headers.append((b"content-encoding", b"gzip"))
+        await _transmit(reply.status, headers, body, send)
 
     async def websocket(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Serve a WebSocket; False when the table does not know its path."""
         found = self.websockets.match(scope["path"])
         if found is None:
-            return False
+            if self.kernel.blueprints:
+                return False
+            await WebSocket(self.kernel, scope, receive, send, {}).refuse()
+            return True
         endpoint, parameters = found[0]["WS"], found[1]
         socket = WebSocket(self.kernel, scope, receive, send, parameters)
         try:
@@ -157,7 +169,7 @@ class Dispatcher:
         except Disconnected:
             pass
         except Exception:
-            log.exception("WebSocket %s failed", endpoint.path)
+            log.exception("WebSocket %s (plugin %s) failed", endpoint.path, endpoint.plugin)
             await socket.close(1011, "Internal Server Error")
         return True
 
@@ -169,7 +181,7 @@ _known_versions: set[bytes] = {b"0.8.4"}
 def _check_api_version(request: Request) -> None:
     """Refuse clients whose API version is older than the server understands (reference: orchestration §8)."""
     for name, value in request.scope["headers"]:
-        if name == b"x-prefect-api-version" and value not in _known_versions:
+        if name == b"x-prefect-api-version" and value and value not in _known_versions:
             text = value.decode("latin-1")
             try:
                 major, minor, patch = (int(part) for part in text.split("."))

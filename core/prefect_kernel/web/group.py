@@ -29,6 +29,7 @@ class Endpoint:
     response: Any = None
     permission: str = "run"
     open_: bool = False
+    versioned: bool = True
     group: str = ""
     plugin: str = ""
     read_body: BodyReader | None = None
@@ -79,13 +80,15 @@ class Group:
         response: Any = None,
         permission: str | None = None,
         open_: bool = False,
+        versioned: bool = True,
     ) -> Callable[[Handler], Handler]:
         """Declare an operation.
 
         `body` is the type of the request's body (any type pydantic understands); with `embed` it is a model whose
         fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first. `response` is
         a schema or type for the OpenAPI document. `permission` is `read`, `run`, `edit` or `admin`; by default GET
-        needs `read`, and everything else `run`. `open_` endpoints need no credentials.
+        needs `read`, and everything else `run`. `open_` endpoints need no credentials. Clients of
+        an API version that the server does not understand are refused, unless `versioned` is false.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -101,6 +104,7 @@ class Group:
                     response=response,
                     permission=permission or ("read" if method == "GET" else "run"),
                     open_=open_,
+                    versioned=versioned,
                     group=self.name,
                 )
             )

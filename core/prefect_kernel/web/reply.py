@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as standard_json
 from typing import Any
 
 import orjson
@@ -22,12 +23,31 @@ class Reply:
 
 def dumps(value: Any) -> bytes:
     """Compact UTF-8 JSON: date-times in UTC with `Z`, floats as they are, NaN as null."""
-    return orjson.dumps(value, option=OPTIONS)
+    try:
+        return orjson.dumps(value, option=OPTIONS)
+    except TypeError:
+        return _dumps_anything(value)
+
+
+def _dumps_anything(value: Any) -> bytes:
+    """What orjson refuses: integers beyond 64 bits, lone surrogates, objects nested deeper than 254 levels."""
+    return standard_json.dumps(value, separators=(",", ":"), default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, set | frozenset):
+        return list(value)
+    try:
+        return orjson.loads(orjson.dumps(value, option=OPTIONS))
+    except TypeError:
+        return str(value)
 
 
 def json(value: Any, status: int = 200) -> Reply:
     """An answer with `value` as JSON."""
-    return Reply(status, orjson.dumps(value, option=OPTIONS), [JSON_TYPE])
+    return Reply(status, dumps(value), [JSON_TYPE])
 
 
 def raw(body: bytes, status: int = 200) -> Reply:

@@ -28,12 +28,18 @@ def _missing(name: str) -> dict[str, Any]:
     return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}
 
 
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
+_MANY_DIGITS = b"0" * 19
+"""So many digits may be an integer beyond 64 bits, which orjson would silently make a float."""
+
+
 def parse_json(content: bytes) -> Any:
     """The JSON value of a body; raises InvalidRequest with FastAPI's `json_invalid` error."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        pass  # orjson refuses NaN and integers beyond 64 bits, which the reference's parser takes
+    if _MANY_DIGITS not in content.translate(_DIGITS):
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            pass  # the standard parser takes NaN and lone surrogates, and says what is wrong as the reference does
     try:
         return json.loads(content)
     except json.JSONDecodeError as error:
@@ -49,7 +55,7 @@ def parse_json(content: bytes) -> Any:
             ],
             error.doc,
         ) from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # not UTF-8, or an integer of thousands of digits
         raise errors.BadRequest("There was an error parsing the body") from None
 
 
@@ -80,12 +86,15 @@ class BodyReader:
             self._fields = [f.alias or name for name, f in type_.model_fields.items()]
             self._required = any(f.is_required() for f in type_.model_fields.values())
 
+    def parse(self, content: bytes, content_type: str | None) -> Any:
+        """The value that was sent, not yet validated; raises InvalidRequest (422) when it should be JSON and is not."""
+        if not content:
+            return None
+        return parse_json(content) if is_json(content_type) else content.decode("utf-8", "replace")
+
     def __call__(self, content: bytes, content_type: str | None) -> Any:
         """Parse and validate; raises InvalidRequest (422)."""
-        body: Any = None
-        if content:
-            body = parse_json(content) if is_json(content_type) else content.decode("utf-8", "replace")
-        return self.validate(body)
+        return self.validate(self.parse(content, content_type))
 
     def validate(self, body: Any) -> Any:
         """Validate a parsed body; raises InvalidRequest (422)."""

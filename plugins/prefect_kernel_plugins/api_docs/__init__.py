@@ -38,9 +38,9 @@ async def documentation_page(request: web.Request) -> web.Reply:
 
 
 for _group in (outer, inner):
-    _group.get("/openapi.json", open_=False)(openapi_document)
-    _group.get("/docs")(documentation_page)
-    _group.get("/redoc")(documentation_page)
+    _group.get("/openapi.json", versioned=False)(openapi_document)
+    _group.get("/docs", versioned=False)(documentation_page)
+    _group.get("/redoc", versioned=False)(documentation_page)
 
 
 @hookimpl

@@ -53,7 +53,7 @@ DateTime = Annotated[datetime, WrapValidator(_as_utc)]
 
 BANNED = "/%&><"
 
-Name = Annotated[str, Field(pattern=r"^[^/%&><]+$", min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[^/%&><]+$")]
 """A name that fits into a URL path."""
 
 KeyValueLabels = Annotated[

@@ -26,7 +26,7 @@ class CsrfQuery(BaseModel):
     client: str = Field(description="The client that wants a token.")
 
 
-@group.get("/health", open_=True, response=bool)
+@group.get("/health", open_=True, versioned=False, response=bool)
 async def health(request: web.Request) -> web.Reply:
     """Say that the process answers requests; `true`, whatever state the database is in."""
     return web.raw(b"true")
@@ -56,7 +56,7 @@ async def hello(request: web.Request) -> web.Reply:
     return web.json("\N{WAVING HAND SIGN}")
 
 
-@group.get("/version", response=str)
+@group.get("/version", versioned=False, response=str)
 async def version(request: web.Request) -> web.Reply:
     """Give the version of the API."""
     return web.json(PREFECT_API_VERSION)
