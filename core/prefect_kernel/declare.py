@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import errors
-from .sql import Call, Unit
+from .sql import Batch, Call, Unit
 
 
 class Declares(Protocol):
@@ -34,12 +33,13 @@ class Declared:
         self.writes.append((call, expect))
 
 
-def carry_out(writes: list[tuple[Call, int | None]]) -> Unit[None]:
-    """Run declared writes, in order. Raises Raced when one of them did not touch as many rows as expected."""
-    for call, expect in writes:
-        outcome = yield call
-        if expect is not None and (outcome if isinstance(outcome, int) else len(outcome)) != expect:
-            raise errors.Raced
+def carry_out(writes: list[tuple[Call, int | None]], *, last: bool = False) -> Unit[None]:
+    """Run declared writes, in order. Raises Raced when one of them did not touch as many rows as expected.
+
+    For `last` see `Batch`.
+    """
+    if writes:
+        yield Batch(writes, last=last)
 
 
 async def follow_up(on_commit: Iterable[Any]) -> None:

@@ -3,7 +3,18 @@
 Everything here is about *describing* statements; running them is the storage port's business.
 """
 
-from .statement import Call, Compiled, Statement, Unit, by_dialect, in_list, json_value, point_read
+from .statement import Batch, Call, Compiled, Statement, Unit, by_dialect, in_list, json_value, point_read
 from .types import metadata
 
-__all__ = ["Call", "Compiled", "Statement", "Unit", "by_dialect", "in_list", "json_value", "metadata", "point_read"]
+__all__ = [
+    "Batch",
+    "Call",
+    "Compiled",
+    "Statement",
+    "Unit",
+    "by_dialect",
+    "in_list",
+    "json_value",
+    "metadata",
+    "point_read",
+]

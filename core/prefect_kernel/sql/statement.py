@@ -12,11 +12,11 @@ from sqlalchemy.ext.compiler import compiles
 from .types import JSON, POSTGRESQL, SQLITE, Bool, KernelType, json_to_text
 
 T = TypeVar("T")
-Unit = Generator["Call", Any, T]
-"""A unit of work: yields calls, is sent their results, returns its value."""
+Unit = Generator["Call | Batch", Any, T]
+"""A unit of work: yields calls and batches of calls, is sent their results, returns its value."""
 
 _DIALECTS: dict[str, sa.Dialect] = {
-    SQLITE: sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
+    SQLITE: sqlite.dialect(paramstyle="qmark"),
     POSTGRESQL: postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 
@@ -52,6 +52,11 @@ class Compiled:
                     decode = bool  # comparisons and EXISTS come back as 0 and 1
                 if decode is not None:
                     self._decode.append((i, decode))
+
+    @property
+    def width(self) -> int:
+        """The number of positional arguments."""
+        return len(self._order)
 
     def arguments(self, params: Mapping[str, Any]) -> list[Any]:
         """The positional arguments for the driver; KeyError when a parameter is missing."""
@@ -124,6 +129,19 @@ class Call:
         self.statement, self.params, self.many = statement, params, many
 
 
+class Batch:
+    """Several writes as one yield, each with the number of rows that it must touch (None: any).
+
+    The result is None; a count that does not hold raises Raced. With `last` the unit promises that it has written
+    nothing before and writes nothing after, so a driver may make the whole transaction of it.
+    """
+
+    __slots__ = ("calls", "last")
+
+    def __init__(self, calls: list[tuple[Call, int | None]], *, last: bool = False) -> None:
+        self.calls, self.last = calls, last
+
+
 class ByDialect:
     """The same question in the words of each dialect."""
 
@@ -151,7 +169,7 @@ def point_read(unit: Callable[..., Unit[T]]) -> Callable[..., Unit[T]]:
     return unit
 
 
-class _ListType(KernelType):
+class ListType(KernelType):
     """A Python list: a JSON array on SQLite, a native array on PostgreSQL."""
 
     def encoder(self, dialect: str) -> Callable[[Any], Any] | None:
@@ -170,7 +188,7 @@ class in_list(sa.sql.expression.ColumnElement[bool]):  # noqa: N801 - reads as a
 
     def __init__(self, column: Any, name: str, *, negate: bool = False) -> None:
         self.column, self.negate = column, negate
-        self.list = sa.bindparam(name, type_=_ListType())
+        self.list = sa.bindparam(name, type_=ListType())
 
 
 @compiles(in_list, SQLITE)
@@ -207,6 +225,7 @@ def _json_value_postgresql(element: json_value, compiler: Any, **kw: Any) -> str
 
 __all__ = [
     "JSON",
+    "Batch",
     "ByDialect",
     "Call",
     "Compiled",

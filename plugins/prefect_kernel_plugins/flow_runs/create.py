@@ -11,44 +11,53 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
 from prefect_kernel.engine import decide
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import Move, State
 
 from ..common.policies import policy_to_json
 from ..deployments.tables import deployment
 from ..flows.tables import flow
+from ..task_runs.tables import task_run
 from ..work_pools.tables import work_pool, work_queue
 from .schemas import FlowRunCreate
 from .tables import flow_run
-from .transitions import DEPLOYMENT_COLUMNS, DEPLOYMENT_KEYS, LIMIT_COLUMNS, LIMIT_KEYS, apply, concurrency_limit_v2
+from .transitions import (
+    DEPLOYMENT_COLUMNS,
+    DEPLOYMENT_KEYS,
+    LIMIT_COLUMNS,
+    LIMIT_KEYS,
+    RELATED_COLUMNS,
+    concurrency_limit_v2,
+    insert_new,
+)
 from .wire import SELECT_FLOW_RUN
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 _COLUMNS = [column.name for column in flow_run.columns]
-_VALUES = {name: sa.bindparam(name, type_=flow_run.c[name].type) for name in _COLUMNS}
-_INSERT = Statement(sa.insert(flow_run).values(_VALUES))
-_UNIQUE = ["flow_id", "idempotency_key"]
-_INSERT_ONCE = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(flow_run).values(_VALUES).on_conflict_do_nothing(index_elements=_UNIQUE),
-        postgresql=postgresql.insert(flow_run).values(_VALUES).on_conflict_do_nothing(index_elements=_UNIQUE),
-    )
-)
 _BY_KEY = Statement(
     sa.select(flow_run.c.id).where(
         flow_run.c.flow_id == sa.bindparam("flow_id", type_=UUID()),
         flow_run.c.idempotency_key == sa.bindparam("idempotency_key"),
     )
 )
-_FLOW_LABELS = Statement(sa.select(flow.c.labels).where(flow.c.id == sa.bindparam("id", type_=UUID())))
+_PARENTS = Statement(
+    sa.select(flow.c.labels, *RELATED_COLUMNS)
+    .select_from(
+        flow.outerjoin(deployment, deployment.c.id == sa.bindparam("deployment_id", type_=UUID()))
+        .outerjoin(work_queue, work_queue.c.id == sa.bindparam("queue_id", type_=UUID()))
+        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+        .outerjoin(task_run, task_run.c.id == sa.bindparam("parent_id", type_=UUID()))
+    )
+    .where(flow.c.id == sa.bindparam("id", type_=UUID()))
+)
+"""Labels that a run inherits from its flow, and what its events relate to."""
 _DEPLOYMENT = Statement(
     sa.select(deployment.c.labels, deployment.c.flow_id, *DEPLOYMENT_COLUMNS, *LIMIT_COLUMNS)
     .select_from(
@@ -97,28 +106,22 @@ def insert_run(
     kernel: Kernel,
     run: dict[str, Any],
     context: dict[str, Any],
-    make: Callable[[datetime], State] | None,
+    make: Callable[[datetime], State],
     now: datetime,
     *,
     api_version: tuple[int, int, int] | None = None,
     client_version: str | None = None,
+    last: bool = True,
 ) -> Unit[tuple[str, bool, Move | None]]:
     """Insert a run and force its first state: the run's id, whether it is new, and the transition.
 
-    `run` holds all columns. A run of the same flow with the same idempotency key is left alone and its id given.
+    `run` holds all columns, `context` is that of a Move; `last` says that the unit writes nothing else. A run of the
+    same flow with the same idempotency key is left alone and its id given.
     """
-    if run["idempotency_key"] is None or run["idempotency_key"] == "":
-        yield _INSERT.bind(run)
-    else:
-        inserted = yield _INSERT_ONCE.bind(run)
-        if not inserted:
-            rows = yield _BY_KEY(flow_id=run["flow_id"], idempotency_key=run["idempotency_key"])
-            if not rows:
-                raise errors.Raced  # it was deleted in between
+    if run["idempotency_key"]:
+        rows = yield _BY_KEY(flow_id=run["flow_id"], idempotency_key=run["idempotency_key"])
+        if rows:
             return rows[0][0], False, None
-    if make is None:
-        return run["id"], True, None
-    seen = dict(run)
     move = Move(
         kernel,
         "flow_run",
@@ -131,7 +134,7 @@ def insert_run(
         client_version=client_version,
     )
     yield from decide(move, kernel.policies["minimal-flow"], kernel.policies["global-flow"])
-    yield from apply(move, seen)
+    yield from insert_new(move, last=last)
     return run["id"], True, move
 
 
@@ -166,8 +169,10 @@ def create(
                 "prefect.flow.id": deployment_flow,
                 "prefect.deployment.id": deployment_id,
             }
+    parent_id = None if body.parent_task_run_id is None else str(body.parent_task_run_id)
+    rows = yield _PARENTS(id=flow_id, deployment_id=deployment_id, queue_id=queue_id, parent_id=parent_id)
+    context["related"] = rows[0][1:] if rows else None
     if parent_labels is None:
-        rows = yield _FLOW_LABELS(id=flow_id)
         parent_labels = {**((rows[0][0] if rows else None) or {}), "prefect.flow.id": flow_id}
     run = {
         **EMPTY_RUN,
@@ -179,7 +184,7 @@ def create(
         "flow_version": body.flow_version,
         "parameters": body.parameters,
         "context": body.context,
-        "parent_task_run_id": None if body.parent_task_run_id is None else str(body.parent_task_run_id),
+        "parent_task_run_id": parent_id,
         "infrastructure_document_id": (
             None if body.infrastructure_document_id is None else str(body.infrastructure_document_id)
         ),

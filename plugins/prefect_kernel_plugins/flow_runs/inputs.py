@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from prefect_kernel import errors, web
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, in_list, point_read
+from prefect_kernel.sql import Call, Statement, Unit, in_list, point_read
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.wire import Field, Wire
 
@@ -55,9 +55,14 @@ class InputFilter(Lenient):
     exclude_keys: list[str] = []
 
 
+def input_call(run_id: str, key: str, value: str, sender: str | None, now: datetime) -> Call:
+    """The write that stores an input."""
+    return _INSERT(id=uuid4(), created=now, updated=now, flow_run_id=run_id, key=key, value=value, sender=sender)
+
+
 def insert(run_id: str, key: str, value: str, sender: str | None, now: datetime) -> Unit[None]:
     """Store an input. The driver raises UniqueViolation for a key in use, IntegrityViolation without such a run."""
-    yield _INSERT(id=uuid4(), created=now, updated=now, flow_run_id=run_id, key=key, value=value, sender=sender)
+    yield input_call(run_id, key, value, sender, now)
 
 
 @point_read

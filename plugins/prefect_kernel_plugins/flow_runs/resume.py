@@ -22,7 +22,7 @@ from ..common.parameters import CircularReference, HydrationError, ParameterErro
 from ..states.answers import orchestration_result
 from ..variables.tables import variable
 from .group import group
-from .inputs import insert, read_value
+from .inputs import input_call, read_value
 from .schemas import Resume
 from .transitions import load, transition
 
@@ -89,10 +89,11 @@ def resume(kernel: Kernel, run_id: str, given: dict[str, Any] | None, **options:
             return State("SCHEDULED", name="Resuming", details={"scheduled_time": now}, timestamp=now)
         return State("RUNNING", timestamp=now)
 
-    move = yield from transition(kernel, run_id, make, **options)
-    if keyset and value and move.status == ACCEPT:
-        text = orjson.dumps(value).decode()
-        yield from insert(run_id, keyset["response"], text, None, options["now"])
+    def keep_input(move: Move) -> None:
+        if keyset and value and move.status == ACCEPT:
+            move.write(input_call(run_id, keyset["response"], orjson.dumps(value).decode(), None, options["now"]))
+
+    move = yield from transition(kernel, run_id, make, then=keep_input, **options)
     return move
 
 

@@ -18,14 +18,17 @@ from prefect_kernel import errors
 from prefect_kernel.engine import decide
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit
-from prefect_kernel.sql.types import UUID
+from prefect_kernel.sql.types import POSTGRESQL, UUID
 from prefect_kernel.transition import Move, State
 
 from ..artifacts.tables import artifact
 from ..concurrency_limits_v2.tables import concurrency_limit_v2
 from ..deployments.tables import deployment
+from ..flows.tables import flow
 from ..states import state_from_row
 from ..states.applying import RunWriter, write_declared
+from ..task_runs.tables import task_run
+from ..work_pools.tables import work_pool, work_queue
 from .tables import flow_run, flow_run_state
 
 if TYPE_CHECKING:
@@ -51,23 +54,41 @@ LIMIT_KEYS = [column.name for column in LIMIT_COLUMNS]
 DEPLOYMENT_COLUMNS = [deployment.c[name] for name in "id name concurrency_limit_id concurrency_options tags".split()]
 DEPLOYMENT_KEYS = [column.name for column in DEPLOYMENT_COLUMNS]
 
+RELATED_COLUMNS = [
+    flow.c.name,
+    flow.c.tags,
+    deployment.c.name,
+    deployment.c.tags,
+    work_queue.c.name,
+    work_pool.c.id,
+    work_pool.c.name,
+    work_pool.c.type,
+    task_run.c.name,
+    task_run.c.tags,
+]
+"""Names and tags of everything that a flow run's events relate to."""
+
 _SNAPSHOT = Statement(
-    sa.select(*RUN_COLUMNS, *STATE_COLUMNS, artifact.c.data, *DEPLOYMENT_COLUMNS, *LIMIT_COLUMNS)
+    sa.select(*RUN_COLUMNS, *STATE_COLUMNS, artifact.c.data, *DEPLOYMENT_COLUMNS, *LIMIT_COLUMNS, *RELATED_COLUMNS)
     .select_from(
-        flow_run.outerjoin(flow_run_state, flow_run_state.c.id == flow_run.c.state_id)
+        flow_run.outerjoin(flow, flow.c.id == flow_run.c.flow_id)
+        .outerjoin(work_queue, work_queue.c.id == flow_run.c.work_queue_id)
+        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+        .outerjoin(task_run, task_run.c.id == flow_run.c.parent_task_run_id)
+        .outerjoin(flow_run_state, flow_run_state.c.id == flow_run.c.state_id)
         .outerjoin(artifact, artifact.c.id == flow_run_state.c.result_artifact_id)
         .outerjoin(deployment, deployment.c.id == flow_run.c.deployment_id)
         .outerjoin(concurrency_limit_v2, concurrency_limit_v2.c.id == deployment.c.concurrency_limit_id)
     )
     .where(flow_run.c.id == sa.bindparam("run_id", type_=UUID()))
 )
-"""Everything that the policies need to know about one flow run."""
+"""Everything that the policies, and the event of a new state, need to know about one flow run."""
 
-_WRITER = RunWriter(flow_run, flow_run_state, "flow_run_id")
+_WRITER = RunWriter(flow_run, flow_run_state, "flow_run_id", ["flow_id", "idempotency_key"])
 
 
 def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]] | None]:
-    """The run, its state and its context (`deployment`); None when there is no such run."""
+    """The run, its state and its context (`deployment`, `related`); None when there is no such run."""
     rows = yield _SNAPSHOT(run_id=run_id)
     if not rows:
         return None
@@ -75,7 +96,7 @@ def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]
     at = len(RUN_KEYS)
     run = dict(zip(RUN_KEYS, row, strict=False))
     state = state_from_row(*row[at : at + 7])
-    context: dict[str, Any] = {}
+    context: dict[str, Any] = {"related": row[-len(RELATED_COLUMNS) :]}
     if run["deployment_id"] is not None:
         at += 7
         found = dict(zip(DEPLOYMENT_KEYS, row[at:], strict=False))
@@ -86,10 +107,12 @@ def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]
     return run, state, context
 
 
-def apply(move: Move, seen: dict[str, Any]) -> Unit[None]:
-    """Write what was decided; `seen` is the run as it was read. Raises Raced when somebody was faster."""
-    _declare(move, seen)
-    yield from write_declared(move)
+def insert_new(move: Move, *, last: bool) -> Unit[None]:
+    """Write a new run with its first state; `last` when the unit writes nothing else."""
+    run_id = move.run["id"]
+    at_once = move.kernel.storage.dialect == POSTGRESQL  # SQLite checks references statement by statement
+    _WRITER.declare_new(move, flow_run_id=run_id, task_run_id=None, at_once=at_once)
+    yield from write_declared(move, last=last)
 
 
 def _declare(move: Move, seen: dict[str, Any]) -> None:
@@ -106,8 +129,12 @@ def transition(
     api_version: tuple[int, int, int] | None = None,
     client_version: str | None = None,
     detached: bool = False,
+    then: Callable[[Move], None] | None = None,
 ) -> Unit[Move]:
-    """Propose a state to a run, decide and write, as one unit. Raises ObjectNotFound. For `detached`, see `propose`."""
+    """Propose a state to a run, decide and write, as one unit. Raises ObjectNotFound.
+
+    For `detached`, see `propose`. `then` may declare further writes on the decided move.
+    """
     found = yield from load(run_id)
     if found is None:
         raise errors.ObjectNotFound(f"Flow run with id {run_id} not found")
@@ -125,6 +152,8 @@ def transition(
     )
     seen = {**run, "empirical_policy": {**(run["empirical_policy"] or {})}}
     yield from decide(move, kernel.policies[policy], kernel.policies["global-flow"], detached=detached)
+    if then is not None:
+        then(move)
     _declare(move, seen)
     if detached:
         move.commit = partial(write_declared, move)
@@ -152,4 +181,4 @@ async def set_state(
     return await propose(kernel, (policy, "global-flow"), transition, run_id, make, **options)
 
 
-__all__ = ["apply", "load", "set_state", "transition"]
+__all__ = ["insert_new", "load", "set_state", "transition"]

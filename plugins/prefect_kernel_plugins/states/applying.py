@@ -75,8 +75,8 @@ def _store_result(move: Move, state: State, result_id: str, flow_run_id: str | N
 class RunWriter:
     """Writes of one kind of run."""
 
-    def __init__(self, run: sa.Table, state: sa.Table, run_id: str) -> None:
-        """`run_id` is the column of the state table that refers to the run."""
+    def __init__(self, run: sa.Table, state: sa.Table, run_id: str, unique: list[str]) -> None:
+        """`run_id` is the column of the state table that refers to the run, `unique` what tells a run made again."""
         self._run, self._run_id = run, run_id
         columns = [
             "id",
@@ -90,6 +90,18 @@ class RunWriter:
             "result_artifact_id",
         ]
         self._insert_state = Statement(sa.insert(state).values(_binds(state, [*columns, run_id])))
+        values = _binds(run, [column.name for column in run.columns])
+        self._insert_run = Statement(
+            by_dialect(
+                sqlite=sqlite.insert(run).values(values).on_conflict_do_nothing(index_elements=unique),
+                postgresql=postgresql.insert(run).values(values).on_conflict_do_nothing(index_elements=unique),
+            )
+        )
+        self._set_state_id = Statement(
+            sa.update(run)
+            .values(state_id=sa.bindparam("new_state_id", type_=UUID()))
+            .where(run.c.id == sa.bindparam("run_id", type_=UUID()))
+        )
         self._updates: dict[tuple[str, ...], Statement] = {}
 
     def _update(self, changed: tuple[str, ...]) -> Statement:
@@ -133,6 +145,31 @@ class RunWriter:
             move.write(self._update(names).bind(values), expect=1)
         move.writes += declared
 
+    def declare_new(self, move: Move, *, flow_run_id: str | None, task_run_id: str | None, at_once: bool) -> None:
+        """Put the new run with its first state before everything that rules have declared.
+
+        The write races (and is decided again) when such a run is there already. `at_once`: the run is inserted with
+        its state_id, although the state comes after it; else that is set last.
+        """
+        if move.error is not None:
+            raise move.error
+        run, state = move.run, move.validated
+        declared, move.writes = move.writes, []
+        result_id = None
+        if state is not None and persisted(state.data):
+            result_id = uuid4()
+            _store_result(move, state, result_id, flow_run_id, task_run_id)
+        results, move.writes = move.writes, []
+        if state is not None:
+            run["state_id"] = state.id
+        move.write(self._insert_run.bind(run if at_once else {**run, "state_id": None}), expect=1)
+        move.writes += results
+        if state is not None:
+            move.write(self._insert_state.bind(self._state_row(state, run["id"], result_id)))
+            if not at_once:
+                move.write(self._set_state_id.bind({"run_id": run["id"], "new_state_id": state.id}), expect=1)
+        move.writes += declared
+
     def _state_row(self, state: State, run_id: str, result_id: str | None) -> dict[str, Any]:
         return {
             "id": state.id,
@@ -148,11 +185,14 @@ class RunWriter:
         }
 
 
-def write_declared(move: Move) -> Unit[None]:
-    """Carry out the writes of a move and record its events. Raises Raced when somebody was faster."""
-    yield from carry_out(move.writes)
-    if move.events:
-        yield from move.kernel.events.put(*move.events)
+def write_declared(move: Move, *, last: bool = True) -> Unit[None]:
+    """Carry out the writes of a move and record its events; `last` when they are the only writes of the unit.
+
+    Raises Raced when somebody was faster.
+    """
+    events = move.kernel.events
+    recorded = [(events.call(event), None) for event in move.events] if events.wanted else []
+    yield from carry_out(move.writes + recorded, last=last)
 
 
 def moment_after(state: State | None, now: datetime) -> datetime:

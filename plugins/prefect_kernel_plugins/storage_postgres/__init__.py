@@ -15,8 +15,10 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect_kernel import errors, hookimpl
 from prefect_kernel.ports.storage import StorageDriver
-from prefect_kernel.sql import Call, Unit
+from prefect_kernel.sql import Unit
 from prefect_kernel.sql.types import POSTGRESQL
+
+from .driving import drive
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,38 +69,6 @@ class PostgresStorage:
         from .database import database_for  # imports `databases`, which most servers never need
 
         return database_for(self)
-
-
-async def drive(connection: Any, unit: Unit[Any], write: bool) -> Any:
-    """Run a unit to its end on a connection, for `write` in a transaction, and give its value."""
-    result: Any = None
-    began = False
-    try:
-        while True:
-            try:
-                call: Call = unit.send(result)
-            except StopIteration as stop:
-                if began:
-                    await connection.execute("COMMIT")
-                return stop.value
-            if write and not began:
-                await connection.execute("BEGIN")
-                began = True
-            compiled = call.statement.compiled(POSTGRESQL)
-            if call.many:
-                await connection.executemany(compiled.text, [compiled.arguments(p) for p in call.params])
-                result = len(call.params)
-            elif compiled.returns_rows:
-                result = compiled.rows(await connection.fetch(compiled.text, *compiled.arguments(call.params)))
-            else:
-                status = await connection.execute(compiled.text, *compiled.arguments(call.params))
-                result = int(status.rsplit(" ", 1)[-1]) if status[-1:].isdigit() else 0
-    except BaseException:
-        if began and not connection.is_closed():
-            await connection.execute("ROLLBACK")
-        raise
-    finally:
-        unit.close()
 
 
 def translate(error: Exception) -> Exception:
@@ -177,6 +147,13 @@ async def open_postgres(url: str, settings: Any) -> AsyncIterator[PostgresStorag
             pool.terminate()
 
 
+async def manage(action: Any, settings: Any) -> str:
+    """Upgrade, stamp or check the database of the settings."""
+    from ..schema.commands import run
+
+    return await run(action, settings)
+
+
 @hookimpl
 def kernel_storages() -> Iterable[StorageDriver]:
-    return [StorageDriver("postgresql", ("postgresql", "postgresql+asyncpg", "postgres"), open_postgres)]
+    return [StorageDriver("postgresql", ("postgresql", "postgresql+asyncpg", "postgres"), open_postgres, manage)]

@@ -151,6 +151,13 @@ async def open_sqlite(url: str, settings: Any) -> AsyncIterator[SqliteStorage]:
         await storage.stop()
 
 
+async def manage(action: Any, settings: Any) -> str:
+    """Upgrade, stamp or check the database of the settings."""
+    from ..schema.commands import run
+
+    return await run(action, settings)
+
+
 @hookimpl
 def kernel_storages() -> Iterable[StorageDriver]:
-    return [StorageDriver("sqlite", ("sqlite", "sqlite+aiosqlite"), open_sqlite)]
+    return [StorageDriver("sqlite", ("sqlite", "sqlite+aiosqlite"), open_sqlite, manage)]

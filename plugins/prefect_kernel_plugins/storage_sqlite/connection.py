@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect_kernel import errors
-from prefect_kernel.sql import Call, Unit
+from prefect_kernel.sql import Batch, Call, Unit
 from prefect_kernel.sql.types import SQLITE
 
 TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
@@ -56,21 +56,30 @@ def translate(error: Exception) -> Exception:
     return error
 
 
+def _run(connection: sqlite3.Connection, call: Call) -> Any:
+    compiled = call.statement.compiled(SQLITE)
+    if call.many:
+        connection.executemany(compiled.text, [compiled.arguments(params) for params in call.params])
+        return len(call.params)
+    cursor = connection.execute(compiled.text, compiled.arguments(call.params))
+    return compiled.rows(cursor.fetchall()) if compiled.returns_rows else cursor.rowcount
+
+
 def drive(connection: sqlite3.Connection, unit: Unit[Any]) -> Any:
     """Run a unit to its end on a connection and give its value."""
-    execute, executemany, send = connection.execute, connection.executemany, unit.send
+    send = unit.send
     result: Any = None
     try:
         while True:
-            call: Call = send(result)
-            compiled = call.statement.compiled(SQLITE)
-            if call.many:
-                arguments = compiled.arguments
-                executemany(compiled.text, [arguments(params) for params in call.params])
-                result = len(call.params)
-            else:
-                cursor = execute(compiled.text, compiled.arguments(call.params))
-                result = compiled.rows(cursor.fetchall()) if compiled.returns_rows else cursor.rowcount
+            call: Any = send(result)
+            if type(call) is Batch:
+                for part, expect in call.calls:
+                    outcome = _run(connection, part)
+                    if expect is not None and (outcome if isinstance(outcome, int) else len(outcome)) != expect:
+                        raise errors.Raced
+                result = None
+                continue
+            result = _run(connection, call)
     except StopIteration as stop:
         return stop.value
     finally:

@@ -10,12 +10,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from prefect_kernel import errors
 from prefect_kernel.engine import decide
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import Move, State
 
@@ -23,22 +21,14 @@ from ..common.policies import policy_to_json
 from ..flow_runs.tables import flow_run
 from .schemas import TaskRunCreate, inputs_to_json
 from .tables import task_run
-from .transitions import FLOW_RUN_CONTEXT, apply, context_from_row
+from .transitions import FLOW_RUN_CONTEXT, context_from_row, insert_new
 from .wire import SELECT_TASK_RUN
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 _COLUMNS = [column.name for column in task_run.columns]
-_VALUES = {name: sa.bindparam(name, type_=task_run.c[name].type) for name in _COLUMNS}
 _NATURAL = ["flow_run_id", "task_key", "dynamic_key"]
-_INSERT = Statement(sa.insert(task_run).values(_VALUES))
-_INSERT_ONCE = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(task_run).values(_VALUES).on_conflict_do_nothing(index_elements=_NATURAL),
-        postgresql=postgresql.insert(task_run).values(_VALUES).on_conflict_do_nothing(index_elements=_NATURAL),
-    )
-)
 _BY_KEYS = Statement(
     sa.select(task_run.c.id)
     .where(
@@ -92,23 +82,14 @@ def create(
         "labels": {**labels, **(body.labels or {})},
         "task_inputs": inputs_to_json(body.task_inputs),
     }
-    keys = {key: run[key] for key in _NATURAL}
-    if flow_run_id is None:  # the unique index does not hold for NULL
-        rows = yield _BY_KEYS.bind(keys)
-        inserted = not rows and (yield _INSERT.bind(run))
-    else:
-        inserted = yield _INSERT_ONCE.bind(run)
-    if not inserted:
-        rows = yield _BY_KEYS.bind(keys)
-        if not rows:
-            raise errors.Raced  # it was deleted in between
+    rows = yield _BY_KEYS.bind({key: run[key] for key in _NATURAL})
+    if rows:
         found = yield SELECT_TASK_RUN(id=rows[0][0])
         return found[0], False, None
-    seen = dict(run)
     move = Move(kernel, "task_run", run, None, make(now), now, context=context)
     deferred = move.proposed is not None and move.proposed.details["deferred"]
     policy = "background-task" if deferred else "minimal-task"
     yield from decide(move, kernel.policies[policy], kernel.policies["global-task"])
-    yield from apply(move, seen)
+    yield from insert_new(move)
     found = yield SELECT_TASK_RUN(id=run["id"])
     return found[0], True, move

@@ -100,7 +100,7 @@ _SNAPSHOT = Statement(
 )
 """Everything that the policies need to know about one task run."""
 
-_WRITER = RunWriter(task_run, task_run_state, "task_run_id")
+_WRITER = RunWriter(task_run, task_run_state, "task_run_id", ["flow_run_id", "task_key", "dynamic_key"])
 
 
 def load(run_id: str) -> Unit[tuple[dict[str, Any], State | None, dict[str, Any]]]:
@@ -119,9 +119,9 @@ def policy_for(state: State, policy: str) -> str:
     return "background-task" if state.details["deferred"] else policy
 
 
-def apply(move: Move, seen: dict[str, Any]) -> Unit[None]:
-    """Write what was decided; `seen` is the run as it was read. Raises Raced when somebody was faster."""
-    _declare(move, seen)
+def insert_new(move: Move) -> Unit[None]:
+    """Write a new run with its first state, as the only write of the unit."""
+    _WRITER.declare_new(move, flow_run_id=move.run["flow_run_id"], task_run_id=move.run["id"], at_once=True)
     yield from write_declared(move)
 
 
@@ -221,9 +221,9 @@ def mirror(subflow: Move, run_id: str) -> Unit[None]:
 
 __all__ = [
     "FLOW_RUN_CONTEXT",
-    "apply",
     "context_from_row",
     "force",
+    "insert_new",
     "load",
     "mirror",
     "policy_for",

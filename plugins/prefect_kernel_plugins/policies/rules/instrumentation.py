@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
-from prefect_kernel.sql import Statement
-from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import FlowTransform, Move, State
-
-from ...deployments.tables import deployment
-from ...flows.tables import flow
-from ...task_runs.tables import task_run
-from ...work_pools.tables import work_pool, work_queue
 
 MESSAGE_LIMIT = 100_000
 """Characters of a state's message that an event carries."""
@@ -26,54 +16,31 @@ _TIGHT = timedelta(minutes=5)
 _CREATORS = {"DEPLOYMENT": "deployment", "AUTOMATION": "automation"}
 
 
-def _given(name: str) -> Any:
-    return sa.bindparam(name, type_=UUID())
-
-
-_RELATED = Statement(
-    sa.select(
-        flow.c.name, flow.c.tags,
-        deployment.c.name, deployment.c.tags,
-        work_queue.c.name,
-        work_pool.c.id, work_pool.c.name, work_pool.c.type,
-        task_run.c.name, task_run.c.tags,
-    ).select_from(
-        flow.outerjoin(deployment, deployment.c.id == _given("deployment_id"))
-        .outerjoin(work_queue, work_queue.c.id == _given("work_queue_id"))
-        .outerjoin(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
-        .outerjoin(task_run, task_run.c.id == _given("parent_task_run_id"))
-    ).where(flow.c.id == _given("flow_id"))
-)  # fmt: skip
-"""Names and tags of everything that a flow run's events relate to."""
-
-
 def truncated(text: str | None) -> str:
-    """A message short enough for an event: its middle is left out."""
-    if not text or len(text) <= MESSAGE_LIMIT:
-        return text or ""
+    """A message short enough for an event: its middle is left out.
+
+    Done twice, as Prefect does: what the first round adds makes the message a little too long again, so the number that
+    is read in the end is that of the second round.
+    """
+    return _truncated_once(_truncated_once(text or ""))
+
+
+def _truncated_once(text: str) -> str:
+    if len(text) <= MESSAGE_LIMIT:
+        return text
     half = MESSAGE_LIMIT // 2
-    return f"{text[:half]}...{len(text) - 2 * half} additional characters...{text[-half:]}"
+    short = f"{text[:half]}...{len(text) - 2 * half} additional characters...{text[-half:]}"
+    return short if len(short) < len(text) else text
 
 
 class InstrumentFlowRunStateTransitions(FlowTransform):
     """Every new state of a flow run is told as an event, `prefect.flow-run.` and the state's name."""
 
-    def after(self, move: Move) -> Any:
-        if move.validated is None or not move.kernel.events.wanted:
-            return None
-        return self._emit(move)
-
-    @staticmethod
-    def _emit(move: Move) -> Generator[Any, Any, None]:
-        run, state = move.run, move.validated
-        assert state is not None
-        rows = yield _RELATED(
-            flow_id=run["flow_id"],
-            deployment_id=run["deployment_id"],
-            work_queue_id=run["work_queue_id"],
-            parent_task_run_id=run["parent_task_run_id"],
-        )
-        move.emit(state_event(run, move.initial, state, related_resources(run, rows[0] if rows else None)))
+    def after(self, move: Move) -> None:
+        state = move.validated
+        if state is not None and move.kernel.events.wanted:
+            related = related_resources(move.run, move.context.get("related"))
+            move.emit(state_event(move.run, move.initial, state, related))
 
 
 def state_event(
@@ -118,7 +85,10 @@ def _summary(state: State | None) -> dict[str, str] | None:
 
 
 def related_resources(run: dict[str, Any], row: Any) -> list[dict[str, Any]]:
-    """What the events of a flow run relate to, from a row of names: by kind, then tags, then who made the run."""
+    """What the events of a flow run relate to: by kind, then tags, then who made the run.
+
+    `row` holds the RELATED_COLUMNS of the flow run's transitions.
+    """
     related: list[dict[str, Any]] = []
     tags = set(run["tags"] or ())
 
