@@ -1,4 +1,7 @@
-"""Routes of single flow runs."""
+"""Routes of single flow runs.
+
+They are declared in the reference's order: a wrong method is answered with the first one of its path.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,15 @@ async def create_flow_run(request: web.Request, body: FlowRunCreate) -> web.Repl
     return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row), 201 if new else 200)
 
 
+@group.patch("/{id:uuid}", body=FlowRunUpdate, status=204)
+async def update_flow_run(request: web.Request, body: FlowRunUpdate) -> web.Reply:
+    """Change the members that are given."""
+    kernel = request.kernel
+    if not await kernel.storage.write(queries.update, request.path["id"], body, kernel.clock.now()):
+        raise errors.NotFound("Flow run not found")
+    return web.no_content()
+
+
 @group.get("/{id:uuid}", response="FlowRunResponse")
 async def read_flow_run(request: web.Request) -> web.Reply:
     """The run with that id."""
@@ -47,15 +59,6 @@ async def read_flow_run(request: web.Request) -> web.Reply:
     if row is None:
         raise errors.NotFound("Flow run not found")
     return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row))
-
-
-@group.patch("/{id:uuid}", body=FlowRunUpdate, status=204)
-async def update_flow_run(request: web.Request, body: FlowRunUpdate) -> web.Reply:
-    """Change the members that are given."""
-    kernel = request.kernel
-    if not await kernel.storage.write(queries.update, request.path["id"], body, kernel.clock.now()):
-        raise errors.NotFound("Flow run not found")
-    return web.no_content()
 
 
 @group.delete("/{id:uuid}", status=204)

@@ -1,4 +1,7 @@
-"""Routes of single flows."""
+"""Routes of single flows.
+
+They are declared in the reference's order: a wrong method is answered with the first one of its path.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,17 @@ async def create_flow(request: web.Request, body: FlowCreate) -> web.Reply:
     return web.raw(FLOW_WIRE.one(kernel.storage.dialect, row), 201 if created else 200)
 
 
+@group.patch("/{id:uuid}", body=FlowUpdate, status=204)
+async def update_flow(request: web.Request, body: FlowUpdate) -> web.Reply:
+    """Change a flow's tags."""
+    kernel = request.kernel
+    tags = body.tags if "tags" in body.model_fields_set else None
+    if not await kernel.storage.write(queries.update, kernel, request.path["id"], tags, kernel.clock.now()):
+        raise errors.NotFound("Flow not found")
+    kernel.events.committed()
+    return web.no_content()
+
+
 @group.get("/name/{name}", response="Flow")
 async def read_flow_by_name(request: web.Request) -> web.Reply:
     """The flow of that name."""
@@ -38,17 +52,6 @@ async def read_flow(request: web.Request) -> web.Reply:
     if row is None:
         raise errors.NotFound("Flow not found")
     return web.raw(FLOW_WIRE.one(kernel.storage.dialect, row))
-
-
-@group.patch("/{id:uuid}", body=FlowUpdate, status=204)
-async def update_flow(request: web.Request, body: FlowUpdate) -> web.Reply:
-    """Change a flow's tags."""
-    kernel = request.kernel
-    tags = body.tags if "tags" in body.model_fields_set else None
-    if not await kernel.storage.write(queries.update, kernel, request.path["id"], tags, kernel.clock.now()):
-        raise errors.NotFound("Flow not found")
-    kernel.events.committed()
-    return web.no_content()
 
 
 @group.delete("/{id:uuid}", status=204)

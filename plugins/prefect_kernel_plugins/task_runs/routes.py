@@ -1,4 +1,7 @@
-"""Routes of single task runs."""
+"""Routes of single task runs.
+
+They are declared in the reference's order: a wrong method is answered with the first one of its path.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +35,6 @@ async def create_task_run(request: web.Request, body: TaskRunCreate) -> web.Repl
     return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row), 201 if new else 200)
 
 
-@group.get("/{id:uuid}", response="TaskRun")
-async def read_task_run(request: web.Request) -> web.Reply:
-    """The task run with that id."""
-    kernel = request.kernel
-    row = await kernel.storage.read(queries.by_id, request.path["id"])
-    if row is None:
-        raise errors.NotFound("Task not found")
-    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row))
-
-
 @group.patch("/{id:uuid}", body=TaskRunUpdate, status=204)
 async def update_task_run(request: web.Request, body: TaskRunUpdate) -> web.Reply:
     """Rename a task run."""
@@ -50,6 +43,16 @@ async def update_task_run(request: web.Request, body: TaskRunUpdate) -> web.Repl
     if not await kernel.storage.write(queries.rename, request.path["id"], name, kernel.clock.now()):
         raise errors.NotFound("Task run not found")
     return web.no_content()
+
+
+@group.get("/{id:uuid}", response="TaskRun")
+async def read_task_run(request: web.Request) -> web.Reply:
+    """The task run with that id."""
+    kernel = request.kernel
+    row = await kernel.storage.read(queries.by_id, request.path["id"])
+    if row is None:
+        raise errors.NotFound("Task not found")
+    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row))
 
 
 @group.delete("/{id:uuid}", status=204)
