@@ -7,11 +7,9 @@ from .hookspecs import hookimpl
 from .policy import Insert, Policy, Remove, Replace
 from .services import Service
 from .transition import FlowRule, FlowTransform, Move, State, TaskRule, TaskTransform
+from .versions import API_VERSION, VERSION
 
-API_VERSION = "1.0"
-"""Version of the hooks and of the names in this module; a plugin says which it needs as `KERNEL_API`."""
-
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "API_VERSION",

@@ -16,9 +16,9 @@ from .plugins import Plugin, Plugins
 from .policy import ResolvedPolicy
 from .ports.broker import Broker
 from .ports.clock import Clock
-from .ports.leases import LeaseStorage
+from .ports.leases import LeaseDriver, LeaseStorage
 from .ports.server import ServerRunner
-from .ports.storage import Storage
+from .ports.storage import Storage, StorageDriver
 from .services import Service, Supervisor
 from .web.cors import Cors
 from .web.dispatch import Dispatcher
@@ -40,6 +40,7 @@ class Kernel:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
         self.plugins = plugins or Plugins.of(settings)
+        self.plugins.check()
         self.plugins.call(settings, ["kernel_settings"])
         if all(plugin.state != "skipped" for plugin in self.plugins.known):
             settings.check_names()  # otherwise a name that nobody knows may be a skipped plugin's
@@ -135,6 +136,25 @@ class Kernel:
                 return driver
         raise errors.SettingsError(f"There is no storage for database URLs that begin with {scheme!r}.")
 
+    async def manage_database(self, action: str) -> str:
+        """Do `upgrade`, `stamp` or `check`, for the database of the settings; a sentence about what it is now."""
+        settings = self.settings
+        driver: StorageDriver = self._storage_driver(settings.database_url)
+        if driver.manage is None:
+            raise errors.SettingsError(f"The storage {driver.name} has nothing to {action}.")
+        found = await driver.manage(action, settings)
+        if action != "stamp":
+            async with AsyncExitStack() as stack:
+                await self.open_storage(stack, migrate_plugins=action == "upgrade")
+        return found
+
+    @property
+    def lease_driver(self) -> LeaseDriver:
+        """The lease storage that the settings choose."""
+        name = self.settings.server.concurrency.lease_storage
+        driver: LeaseDriver = self._driver("kernel_lease_storages", name, "lease storage")
+        return driver
+
     def server_runner(self, name: str) -> ServerRunner:
         """The ASGI server of that name."""
         runner: ServerRunner = self._driver("kernel_servers", name, "server")
@@ -163,8 +183,7 @@ class Kernel:
         settings = self.settings
         self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
         await self.open_storage(self._stack)
-        leases = self._driver("kernel_lease_storages", settings.server.concurrency.lease_storage, "lease storage")
-        self.leases = await enter(leases.open(settings))
+        self.leases = await enter(self.lease_driver.open(settings))
         broker = self._driver("kernel_brokers", settings.server.events.messaging_broker, "broker")
         self.broker = await enter(broker.open(settings))
         if self.blueprints:
@@ -176,15 +195,16 @@ class Kernel:
         self.supervisor.start(self._wanted_services(services))
         self._stack.push_async_callback(self.supervisor.stop)
 
-    async def open_storage(self, stack: AsyncExitStack) -> None:
-        """Open the database alone, with the tables of plugins."""
+    async def open_storage(self, stack: AsyncExitStack, *, migrate_plugins: bool | None = None) -> None:
+        """Open the database alone, with the tables of plugins, which are brought up to date if settings say so."""
         settings = self.settings
         url = settings.database_url
+        allowed = settings.server.database.migrate_on_start if migrate_plugins is None else migrate_plugins
         self.storage = await stack.enter_async_context(self._storage_driver(url).open(url, settings))
         for plugin in self.plugins.loaded:
             sets = plugin.declared.get("kernel_migrations", ())
             with guarding.database_work(plugin):
-                await migrate(self.storage, sets, allowed=settings.server.database.migrate_on_start)
+                await migrate(self.storage, sets, allowed=allowed)
 
     def _wanted_services(self, services: bool) -> list[Service]:
         wanted: list[Service] = []

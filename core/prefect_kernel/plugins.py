@@ -23,6 +23,7 @@ from ._internal import finding
 from ._internal.finding import Source
 from ._internal.limits import TookTooLong, time_limit
 from .errors import KernelError, PluginError, SettingsError
+from .versions import API_VERSION, VERSION
 
 log = logging.getLogger("prefect_kernel.plugins")
 
@@ -30,13 +31,14 @@ ESSENTIAL = (
     "prefect_kernel_plugins.clock_system",
     "prefect_kernel_plugins.storage_sqlite",
     "prefect_kernel_plugins.storage_postgres",
-    "prefect_kernel_plugins.server_hypercorn",
+    "prefect_kernel_plugins.server_native",
     "prefect_kernel_plugins.policies",
     "prefect_kernel_plugins.root",
 )
 """Built-ins that cannot be switched off."""
 
 DEFAULT = (
+    "prefect_kernel_plugins.server_hypercorn",
     "prefect_kernel_plugins.server_uvicorn",
     "prefect_kernel_plugins.broker_memory",
     "prefect_kernel_plugins.leases_memory",
@@ -102,66 +104,71 @@ class Plugins:
         self.hooks: list[str] = [name for name in vars(specs) if name.startswith("kernel_")]
         self.known: list[Plugin] = []
         """Every plugin that was met, in load order."""
+        self.problems: list[str] = []
+        """A sentence about each plugin that must work and does not."""
         self._timeout = timeout
 
     @classmethod
     def of(cls, settings: Any, *given: Any) -> Plugins:
         """Those that the settings say: built-ins, then `given` and named ones, then installed ones by name.
 
-        What is given may be an object with hooks, or a name as for `--plugins`.
+        What is given may be an object with hooks, or a name as for `--plugins`. What is wrong with plugins that must
+        work is among the `problems`, for `check` to raise.
         """
-        from . import __version__
-
         wanted = settings.kernel
         plugins = cls(timeout=wanted.plugin_timeout)
         disable = _Disable(wanted.disable)
-        problems: list[str] = []
         for path in ESSENTIAL:
             if disable.wants(finding.short(path), path):
                 raise SettingsError(f"Plugin {finding.short(path)} cannot be disabled: the server needs it.")
-            plugins.load(finding.builtin(path, __version__), BUILTIN, problems)
+            plugins.load(finding.builtin(path, VERSION), BUILTIN)
         for path in DEFAULT:
-            source = finding.builtin(path, __version__)
+            source = finding.builtin(path, VERSION)
             if disable.wants(source.name, path):
-                plugins.known.append(Plugin(source.name, BUILTIN, source.where, version=__version__, state=DISABLED))
+                plugins.known.append(Plugin(source.name, BUILTIN, source.where, version=VERSION, state=DISABLED))
             else:
-                plugins.load(source, BUILTIN, problems)
+                plugins.load(source, BUILTIN)
         for item in given:
             if not isinstance(item, str):
                 names = [plugin.name for plugin in plugins.known]
-                plugins.load(finding.given(item, names), GIVEN, problems)
+                plugins.load(finding.given(item, names), GIVEN)
         for name in [*(item for item in given if isinstance(item, str)), *wanted.plugins]:
-            plugins._load_named(name, disable, problems)
+            plugins._load_named(name, disable)
         if not wanted.no_autoload:
-            plugins._load_installed(disable, problems)
+            plugins._load_installed(disable)
         disable.check(plugins.known)
-        _raise(problems)
         return plugins
 
+    def check(self) -> None:
+        """Raise PluginError, with a sentence for each, when plugins that must work do not."""
+        if self.problems:
+            raise PluginError("\n".join(self.problems))
+
     # ------------------------------------------------------------ loading
-    def _load_named(self, name: str, disable: _Disable, problems: list[str]) -> None:
+    def _load_named(self, name: str, disable: _Disable) -> None:
         if name in {finding.short(path) for path in ESSENTIAL + DEFAULT} or name in ESSENTIAL + DEFAULT:
             return  # it is there already
         try:
             source = finding.named(name)
         except PluginError as error:
-            problems.append(error.message)
+            self.known.append(Plugin(name, NAMED, state=FAILED, reason=error.message))
+            self.problems.append(error.message)
             return
         if disable.wants(source.name, name):
             raise SettingsError(f"Plugin {source.name} is both wanted and disabled.")
-        self.load(source, NAMED, problems)
+        self.load(source, NAMED)
 
-    def _load_installed(self, disable: _Disable, problems: list[str]) -> None:
+    def _load_installed(self, disable: _Disable) -> None:
         for source in finding.installed():
             if any(p.name == source.name and p.where in (source.where, source.name) for p in self.known):
                 continue  # named, too
             if disable.wants(source.name):
                 self.known.append(Plugin(source.name, INSTALLED, source.where, version=source.version, state=DISABLED))
             else:
-                self.load(source, INSTALLED, problems)
+                self.load(source, INSTALLED)
 
-    def load(self, source: Source, origin: str, problems: list[str]) -> None:
-        """Import and register a plugin. What is wrong with one that must work is added to `problems`."""
+    def load(self, source: Source, origin: str) -> None:
+        """Import and register a plugin."""
         plugin = Plugin(source.name, origin, source.where, version=source.version)
         try:
             with self.blaming(plugin, "cannot be imported"):
@@ -172,7 +179,7 @@ class Plugins:
             self._register(plugin)
         except PluginError as error:
             self.known.append(plugin)
-            self._turn_down(plugin, error, problems)
+            self._turn_down(plugin, error)
             return
         self.known.append(plugin)
         for note in plugin.notes:
@@ -200,8 +207,6 @@ class Plugins:
             raise
 
     def _check_api(self, plugin: Plugin) -> None:
-        from . import API_VERSION
-
         wanted = getattr(plugin.module, "KERNEL_API", None)
         if wanted is None:
             if plugin.origin != GIVEN:
@@ -253,7 +258,6 @@ class Plugins:
         from ._internal.declarations import checked
 
         self.manager.check_pending()  # nothing passed `_check_hooks` that would be found here; twice is safer
-        problems: list[str] = []
         for hook in only or self.hooks:
             implementations = {impl.plugin_name: impl for impl in getattr(self.manager.hook, hook).get_hookimpls()}
             for plugin in list(self.loaded):
@@ -269,39 +273,39 @@ class Plugins:
                             settings.adopt(plugin.name, declared)
                     plugin.declared[hook] = declared
                 except PluginError as error:
-                    self._turn_down(plugin, error, problems)
-        _raise(problems)
+                    self._turn_down(plugin, error)
+        self.check()
 
     def each(self, action: Callable[[Plugin], None]) -> None:
         """Do something with each plugin, in load order; one that a PluginError blames is turned down."""
-        problems: list[str] = []
         for plugin in list(self.loaded):
             try:
                 action(plugin)
             except PluginError as error:
-                self._turn_down(plugin, error, problems)
-        _raise(problems)
+                self._turn_down(plugin, error)
+        self.check()
 
     def blaming(self, plugin: Plugin, what: str) -> _Blaming:
         """Turn whatever is raised in the block into a PluginError, and end it when it takes too long."""
         return _Blaming(plugin, what, None if plugin.trusted else self._timeout)
 
-    def _turn_down(self, plugin: Plugin, error: PluginError, problems: list[str]) -> None:
+    def _turn_down(self, plugin: Plugin, error: PluginError) -> None:
         plugin.declared = {}
         plugin.state, plugin.reason = FAILED if plugin.required else SKIPPED, error.message
         if self.manager.has_plugin(plugin.name):
             self.manager.unregister(name=plugin.name)
         if plugin.required:
-            problems.append(error.message)
+            self.problems.append(error.message)
         else:
-            log.warning("%s; the plugin is skipped", error.message, exc_info=error.__cause__)
+            cause = error.__cause__ if log.isEnabledFor(logging.DEBUG) else None
+            log.warning("%s; the plugin is skipped", error.message, exc_info=cause)
 
     def blame(self, error: PluginError) -> None:
         """Skip the plugin whose fault an error is, or raise the error when the server must not start without it."""
         plugin = next((p for p in self.loaded if p.name == error.plugin), None)
         if plugin is None or plugin.required:
             raise error
-        self._turn_down(plugin, error, [])
+        self._turn_down(plugin, error)
 
     # ------------------------------------------------------------ what there is
     @property
@@ -365,11 +369,6 @@ class _Disable:
             close = difflib.get_close_matches(unknown[0], sorted(names), 1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise SettingsError(f"There is no plugin named {unknown[0]} that could be disabled{hint}")
-
-
-def _raise(problems: list[str]) -> None:
-    if problems:
-        raise PluginError("\n".join(problems))
 
 
 __all__ = ["DEFAULT", "ESSENTIAL", "Plugin", "Plugins"]

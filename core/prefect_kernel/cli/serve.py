@@ -3,41 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import dataclasses
+import gc
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from ..app import Kernel
-from ..ports.server import Address, ServeConfig, ServerRunner, loop_factory, stop_on_signals
-from ..settings import Settings, load
+from ..errors import SettingsError
+from ..ports.server import Address, ServeConfig, ServerRunner, loop_factory, open_sockets, stop_on_signals
+from ..settings import Settings
+from .setup import prepare
 
 
 def run(
     host: str | None,
     port: int | None,
+    workers: int,
     server: str | None,
     no_services: bool,
-    plugins: Sequence[str],
-    disable: Sequence[str],
-    no_autoload: bool,
+    **plugin_options: Any,
 ) -> None:
     """Serve until told to stop."""
-    given = {
-        "server.api.host": host,
-        "server.api.port": port,
-        "kernel.server": server,
-    }
-    settings = load(overrides={name: value for name, value in given.items() if value is not None})
-    logging.basicConfig(
-        level=settings.server.logging_level, format="%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s"
-    )
-    for warning in settings.warnings:
-        click.echo(f"Warning: {warning}", err=True)
+    given: dict[str, Any] = {"server.api.host": host, "server.api.port": port, "kernel.server": server}
+    settings = prepare(given=given, **plugin_options)
+    if workers > 1 and _is_default(settings, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"):
+        given["server.concurrency.lease_storage"] = "filesystem"  # in memory, each worker would know its own only
+        settings = prepare(given=given, **plugin_options)
     kernel = Kernel(settings)
     runner = kernel.server_runner(settings.kernel.server)
-    with asyncio.Runner(loop_factory=loop_factory()) as loop:
-        loop.run(_serve(kernel, runner, serve_config(settings), services=not no_services))
+    config = serve_config(settings)
+    if workers == 1:
+        _serve(kernel, runner, config, services=not no_services, announced=True)
+        return
+
+    from ..workers import run_workers
+
+    if ":memory:" in settings.database_url:
+        raise SettingsError("Several workers cannot share a database in memory: name a file, or use one worker.")
+    if not kernel.lease_driver.shared:
+        raise SettingsError(
+            f"Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of "
+            f"{', '.join(shared_leases(kernel))}, or use one worker."
+        )
+    sockets = open_sockets(config)
+    config = dataclasses.replace(config, sockets=sockets)
+
+    def work(index: int) -> None:
+        first = index == 0
+        _serve(kernel, runner, config, services=first and not no_services, announced=first)
+
+    gc.freeze()  # so that the collector of a worker does not copy pages that all share
+    sys.exit(run_workers(workers, work))
+
+
+def _is_default(settings: Settings, name: str) -> bool:
+    return any(row.name == name and row.source == "default" for row in settings.describe())
+
+
+def shared_leases(kernel: Kernel) -> list[str]:
+    """Names of the lease storages that several processes can use."""
+    return sorted(driver.name for _, driver in kernel.plugins.collect("kernel_lease_storages") if driver.shared)
 
 
 def serve_config(settings: Settings) -> ServeConfig:
@@ -47,25 +75,37 @@ def serve_config(settings: Settings) -> ServeConfig:
         host=api.host,
         port=api.port,
         keep_alive_timeout=float(api.keepalive_timeout),
+        body_timeout=settings.kernel.body_timeout_seconds,
         max_body_size=settings.kernel.max_body_bytes,
         websocket_ping_interval=api.websocket_ping_interval,
         websocket_ping_timeout=api.websocket_ping_timeout,
     )
 
 
-async def _serve(kernel: Kernel, runner: ServerRunner, config: ServeConfig, *, services: bool) -> None:
+def _serve(kernel: Kernel, runner: ServerRunner, config: ServeConfig, *, services: bool, announced: bool) -> None:
+    with asyncio.Runner(loop_factory=loop_factory()) as loop:
+        loop.run(_serving(kernel, runner, config, services, announced))
+
+
+async def _serving(kernel: Kernel, runner: ServerRunner, config: ServeConfig, services: bool, announced: bool) -> None:
     stop = asyncio.Event()
     stop_on_signals(stop)
     await kernel.open(services=services)
+    gc.freeze()  # what was made until now stays until the end
     try:
-        await runner.serve(kernel, config, lambda where: announce(kernel, where), stop)
+        await runner.serve(kernel, config, lambda where: _announce(kernel, where) if announced else None, stop)
     finally:
         await kernel.close()
 
 
-def announce(kernel: Kernel, addresses: Sequence[Address]) -> None:
+def _announce(kernel: Kernel, addresses: Sequence[Address]) -> None:
     """Say where the API is, which database it is on, and which plugins it has."""
     for address in addresses:
         click.echo(f"API       {address.url}{kernel.api}")
     click.echo(f"Database  {kernel.settings.shown_database_url}")
-    click.echo(f"Plugins   {', '.join(plugin.name for plugin in kernel.plugins.loaded)}")
+    own = [plugin for plugin in kernel.plugins.loaded if plugin.trusted]
+    others = [f"{plugin.name} {plugin.version}".rstrip() for plugin in kernel.plugins.loaded if not plugin.trusted]
+    click.echo(f"Plugins   {', '.join([f'{len(own)} built in', *others])}")
+    for plugin in kernel.plugins.known:
+        if plugin.state != "loaded":
+            click.echo(f"          without {plugin.name}: {plugin.reason or plugin.state}")

@@ -84,3 +84,5 @@ class LeaseDriver:
     name: str
     open: Callable[[Any], AbstractAsyncContextManager[LeaseStorage]]
     aliases: tuple[str, ...] = ()
+    shared: bool = True
+    """False when other processes cannot see these leases, so that several workers must not use them."""

@@ -8,7 +8,7 @@ database, or `Raced`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -58,3 +58,6 @@ class StorageDriver:
     schemes: tuple[str, ...]
     open: Callable[[str, Any], AbstractAsyncContextManager[Storage]]
     """Called with the connection URL and the settings."""
+    manage: Callable[[str, Any], Awaitable[str]] | None = None
+    """Called with `upgrade`, `stamp` or `check` and the settings; gives a sentence about what the database is now, or
+    raises DatabaseNotReady. None when the database needs no looking after."""

@@ -49,12 +49,12 @@ class SqliteStorage:
         if not path.startswith("file:") and not self.in_memory:
             uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
-        def opener(cache_kib: int, read_only: bool, timeout: float = busy_timeout) -> Callable[[], sqlite3.Connection]:
+        def opener(cache_kib: int, read_only: bool) -> Callable[[], sqlite3.Connection]:
             return lambda: connect(
-                uri, synchronous=synchronous, busy_timeout=timeout, cache_kib=cache_kib, read_only=read_only
+                uri, synchronous=synchronous, busy_timeout=busy_timeout, cache_kib=cache_kib, read_only=read_only
             )
 
-        self._open_inline = opener(4_000, True, 0)
+        self._open_inline = opener(4_000, True)
         self._inline: sqlite3.Connection | None = None
         self.open_writer = opener(16_000, False)
         if self.in_memory:  # a private in-memory database exists on one connection only: everybody gets that
@@ -71,6 +71,7 @@ class SqliteStorage:
             thread.start()
         if not self.in_memory:
             self._inline = self._open_inline()
+            self._inline.execute("PRAGMA busy_timeout=0")  # from now on: while it waits, the event loop stands still
 
     async def stop(self) -> None:
         """Let queued units finish, then close every connection."""
