@@ -36,7 +36,7 @@ class _Patterns(KernelType):
         return json_to_text if dialect == SQLITE else list
 
 
-class like(sa.sql.expression.ColumnElement[bool]):
+class like(sa.sql.expression.ColumnElement[bool]):  # noqa: N801 - reads as an operator
     """`column LIKE` the patterns of the list parameter `name`.
 
     With `escape=False` SQLite knows no escape character; PostgreSQL always has the backslash. An empty list is as

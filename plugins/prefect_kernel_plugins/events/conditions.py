@@ -128,7 +128,7 @@ class Conditions:
         )
 
 
-class _label(sa.sql.expression.ColumnElement[str]):
+class _label(sa.sql.expression.ColumnElement[str]):  # noqa: N801 - reads as a function
     """The value of the label named by a parameter."""
 
     inherit_cache = False

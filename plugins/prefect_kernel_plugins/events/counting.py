@@ -9,6 +9,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy.ext.compiler import compiles
@@ -183,7 +184,7 @@ def _count(value: Any, label: str, count: int, start: datetime, end: datetime) -
 @group.post("/count-by/{countable}", body=EventCountQuery, embed=True, permission="read", response="EventCount[]")
 async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply:
     """How many events match a filter: by name or resource the most frequent first, by time every span in order."""
-    countable = _countable(request.path["countable"])
+    countable = _countable(request)
     now = request.kernel.clock.now()
     body.filter.occurred.resolve(now)
     since, until = body.filter.occurred.since, body.filter.occurred.until
@@ -207,10 +208,10 @@ async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply
     )
 
 
-def _countable(text: str) -> Countable:
+def _countable(request: web.Request) -> Countable:
     try:
-        return _COUNTABLE.validate_python(text)
+        return _COUNTABLE.validate_python(request.path["countable"])
     except ValidationError as error:
         detail = dict(error.errors(include_url=False)[0])
         detail["loc"] = ["path", "countable"]
-        raise errors.InvalidRequest([detail], None) from None
+        raise errors.InvalidRequest([detail], orjson.loads(request.content)) from None

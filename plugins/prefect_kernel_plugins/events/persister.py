@@ -7,8 +7,10 @@ drains the outbox and whenever one of them dies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -17,11 +19,13 @@ from prefect_kernel import Service
 from prefect_kernel.events import outbox
 from prefect_kernel.sql import Statement, Unit, in_list
 
-from .received import from_outbox
+from .received import Received, from_outbox
 from .storing import store
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+log = logging.getLogger("prefect_kernel.events")
 
 BATCH = 500
 """Events moved in one transaction."""
@@ -39,11 +43,17 @@ def drain(kernel: Kernel) -> Unit[int]:
     """Move one batch; gives the number of events taken."""
     rows = yield _TAKE(count=BATCH)
     if rows:
-        yield from store(
-            kernel.storage.dialect, [from_outbox(text, created) for _, text, created in rows], kernel.clock.now()
-        )
+        yield from store(kernel.storage.dialect, list(_events(rows)), kernel.clock.now())
         yield _REMOVE(seqs=[row[0] for row in rows])
     return len(rows)
+
+
+def _events(rows: list[tuple[int, str, datetime]]) -> Iterator[Received]:
+    for seq, text, created in rows:
+        try:
+            yield from_outbox(text, created)
+        except ValueError as error:  # it would never become one, and those behind it must not wait
+            log.error("entry %d of the outbox is no event and is dropped: %s", seq, error)
 
 
 class EventPersister(Service):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -84,64 +85,54 @@ class Received:
         self.id = str(event.id)
         self.follows = None if event.follows is None else str(event.follows)
 
-    @property
-    def resource_id(self) -> str:
-        return self.resource["prefect.resource.id"]
+    def oversized(self, sent: int) -> bool:
+        """Whether it is larger, as JSON, than an event may be; `sent` is the number of characters it was sent in."""
+        if sent * 4 <= Limits.size_bytes:  # most of them: no character has more than four bytes
+            return False
+        shown = {name: getattr(self, name) for name in self.__slots__}
+        try:
+            size = len(orjson.dumps(shown, option=orjson.OPT_UTC_Z))
+        except TypeError:  # an integer beyond 64 bits
+            size = len(json.dumps(shown, default=str, separators=(",", ":")))
+        return size > Limits.size_bytes
 
-    def row(self, recorded: datetime) -> dict[str, Any]:
-        """The row of table `events`."""
-        return {
-            "id": self.id,
-            "occurred": self.occurred,
-            "event": self.event,
-            "resource_id": self.resource["prefect.resource.id"],
-            "resource": self.resource,
-            "related_resource_ids": [r["prefect.resource.id"] for r in self.related],
-            "related": self.related,
-            "payload": self.payload,
-            "received": self.received,
-            "recorded": recorded,
-            "follows": self.follows,
-            "created": recorded,
-            "updated": recorded,
-        }
+    def clean(self) -> None:
+        """Leave out NUL characters, which PostgreSQL cannot store."""
+        self.event, self.resource = _clean(self.event), _clean(self.resource)
+        self.related, self.payload = _clean(self.related), _clean(self.payload)
 
-    def resource_rows(self, recorded: datetime) -> list[dict[str, Any]]:
-        """The rows of table `event_resources`, the primary resource first (with role "").
 
-        Their ids are made from the event's, so that storing an event twice, even by two servers, gives them once.
-        """
-        rows = []
-        head, tail = self.id[:28], int(self.id[28:], 16)
-        for i, resource in enumerate((self.resource, *self.related)):
-            labels = dict(resource)
-            rows.append(
-                {
-                    "occurred": self.occurred,
-                    "resource_id": labels.pop("prefect.resource.id"),
-                    "resource_role": labels.pop("prefect.resource.role", "") if i else "",
-                    "resource": labels,
-                    "event_id": self.id,
-                    "id": f"{head}{tail ^ (i + 1):08x}",
-                    "created": recorded,
-                    "updated": recorded,
-                }
-            )
-            if not i:
-                labels.pop("prefect.resource.role", None)
-        return rows
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
 
 
 def from_frame(frame: str | bytes, received: datetime) -> Received | None:
-    """The event of one WebSocket frame; None when it is larger than an event may be.
-
-    Raises pydantic.ValidationError.
-    """
-    if len(frame) > Limits.size_bytes:
+    """The event of one WebSocket frame; None when it is larger than an event may be. Raises ValidationError."""
+    event = Received(_ADAPTER.validate_json(frame), received)
+    if event.oversized(len(frame)):
         return None
-    return Received(_ADAPTER.validate_json(frame), received)
+    if ("\\u0000" if isinstance(frame, str) else b"\\u0000") in frame:  # type: ignore[operator]
+        event.clean()
+    return event
+
+
+def from_body(events: list[Event], content: bytes, received: datetime) -> list[Received]:
+    """The events of a request's body, without those that are larger than an event may be."""
+    taken = [Received(event, received) for event in events]
+    if b"\\u0000" in content:
+        for event in taken:
+            event.clean()
+    return [event for event in taken if not event.oversized(len(content))]
 
 
 def from_outbox(text: str, received: datetime) -> Received:
-    """An event that the server itself recorded in the outbox."""
-    return Received(_ADAPTER.validate_python(orjson.loads(text)), received)
+    """An event that the server itself recorded in the outbox. Raises ValueError."""
+    event = Received(_ADAPTER.validate_json(text), received)
+    event.clean()
+    return event

@@ -12,7 +12,7 @@ from prefect_kernel import web
 from prefect_kernel.web.websocket import Disconnected
 
 from .group import group
-from .received import Event, Limits, Received, from_frame
+from .received import Event, Limits, Received, from_body, from_frame
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,11 +24,12 @@ log = logging.getLogger("prefect_kernel.events")
 async def create_events(request: web.Request, body: list[Event]) -> web.Reply:
     """Store events; they are committed when the answer comes."""
     kernel = request.kernel
-    now = kernel.clock.now()
-    events = [Received(event, now) for event in body]
-    if len(request.content) > Limits.size_bytes:
-        events = [e for e in events if len(web.dumps(e.row(now))) <= Limits.size_bytes]
-    await (await kernel.event_sink.put(events))
+    events = from_body(body, request.content, kernel.clock.now())
+    if len(events) < len(body):
+        log.warning("%d events larger than %d bytes were refused", len(body) - len(events), Limits.size_bytes)
+    committed = await kernel.event_sink.put(events)
+    kernel.event_sink.hurry()
+    await committed
     return web.no_content()
 
 
@@ -62,6 +63,7 @@ async def stream_events_in(socket: web.WebSocket) -> None:
             if events:
                 tickets.append(await sink.put(events))
                 events = []
+            sink.hurry()
             while tickets:
                 await tickets.popleft()
             await socket.pong(item.payload)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,11 @@ log = logging.getLogger("prefect_kernel.events")
 
 RETRY_SECONDS = 0.5
 """Pause after a failed write; what waits stays in the sink meanwhile."""
+
+CLOSE_SECONDS = 20.0
+"""How long the sink may take to write what is left when the server stops."""
+
+_Handed = tuple[list[Received], asyncio.Future[None]]
 
 
 def write_batch(kernel: Kernel, batch: list[Received], keep: bool, record_runs: bool) -> Unit[None]:
@@ -51,9 +56,11 @@ class EventSink:
         self.limit = settings.kernel.event_queue_size
         self.batch_size = settings.kernel.event_batch_size
         self.batch_seconds = settings.kernel.event_batch_seconds
-        self._waiting: list[tuple[list[Received], asyncio.Future[None]]] = []
-        self._count = 0
+        self.pending = 0
+        """Events that are not committed."""
+        self._waiting: list[_Handed] = []
         self._filled = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._room = asyncio.Condition()
         self._closing = False
 
@@ -63,71 +70,84 @@ class EventSink:
         if not events or not (self.keep or self.record_runs):
             future.set_result(None)
             return future
-        if self._count >= self.limit:
+        if self.pending >= self.limit:
             async with self._room:
-                await self._room.wait_for(lambda: self._count < self.limit)
-        self._count += len(events)
+                await self._room.wait_for(lambda: self.pending < self.limit)
+        self.pending += len(events)
         self._waiting.append((events, future))
         self._filled.set()
         return future
+
+    def hurry(self) -> None:
+        """Somebody waits for what was handed over: do not gather more."""
+        if self._waiting:
+            self._hurried.set()
 
     async def run(self) -> None:
         """Write what comes in until `close`, then what is left."""
         while True:
             await self._filled.wait()
-            if self._count < self.batch_size and not self._closing:
-                await asyncio.sleep(self.batch_seconds)  # gather what comes close together
+            if self.pending < self.batch_size and not self._closing:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurried.wait(), self.batch_seconds)
             taken, self._waiting = self._waiting, []
             self._filled.clear()
-            for start, end in self._slices(taken):
-                await self._write(taken[start:end])
+            self._hurried.clear()
+            for part in self._parts(taken):
+                await self._write(part)
             if self._closing and not self._waiting:
                 return
 
-    def _slices(self, taken: list[tuple[list[Received], asyncio.Future[None]]]) -> list[tuple[int, int]]:
+    def _parts(self, taken: list[_Handed]) -> Iterator[list[_Handed]]:
         """Cut what was taken into transactions of about the batch size."""
-        slices, start, size = [], 0, 0
-        for i, (events, _) in enumerate(taken):
-            size += len(events)
+        part: list[_Handed] = []
+        size = 0
+        for handed in taken:
+            part.append(handed)
+            size += len(handed[0])
             if size >= self.batch_size:
-                slices.append((start, i + 1))
-                start, size = i + 1, 0
-        if start < len(taken):
-            slices.append((start, len(taken)))
-        return slices
+                yield part
+                part, size = [], 0
+        if part:
+            yield part
 
-    async def _write(self, part: list[tuple[list[Received], asyncio.Future[None]]]) -> None:
+    async def _write(self, part: list[_Handed]) -> None:
         batch = [event for events, _ in part for event in events]
-        while True:
-            try:
-                await self._commit(batch)
-                break
-            except errors.StorageUnavailable as error:
-                log.warning("events wait for the database: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+        await self._commit(batch, self.record_runs)
         for _, future in part:
             if not future.done():
                 future.set_result(None)
-        self._count -= len(batch)
+        self.pending -= len(batch)
         async with self._room:
             self._room.notify_all()
 
-    async def _commit(self, batch: list[Received]) -> None:
-        try:
-            await self.kernel.storage.write(write_batch, self.kernel, batch, self.keep, self.record_runs)
-        except errors.StorageUnavailable:
-            raise
-        except errors.StorageError as error:
-            if len(batch) == 1:
-                log.error("event %s (%s) cannot be stored and is dropped: %s", batch[0].id, batch[0].event, error)
+    async def _commit(self, batch: list[Received], record_runs: bool) -> None:
+        """Write a batch, however long the database is away. One event that cannot be stored does not hold up others."""
+        kernel = self.kernel
+        while True:
+            try:
+                await kernel.storage.write(write_batch, kernel, batch, self.keep, record_runs)
                 return
-            for event in batch:  # find the one that spoils the batch; the others must not suffer from it
-                await self._commit([event])
+            except (errors.StorageUnavailable, errors.Raced) as error:
+                log.warning("events wait for the database: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other events must be written
+                if len(batch) > 1:
+                    middle = len(batch) // 2
+                    await self._commit(batch[:middle], record_runs)
+                    batch = batch[middle:]
+                elif record_runs and self.keep:
+                    log.warning("event %s is stored, but its task run cannot be recorded: %s", batch[0].id, error)
+                    record_runs = False
+                else:
+                    log.error("event %s (%s) cannot be stored: %s", batch[0].id, batch[0].event, error)
+                    return
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let `run` write what is left and end."""
         self._closing = True
         self._filled.set()
+        self._hurried.set()
 
 
 @asynccontextmanager
@@ -139,11 +159,11 @@ async def event_sink(kernel: Kernel) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await sink.close()
+        sink.close()
         try:
-            await asyncio.wait_for(asyncio.shield(task), 20)
+            await asyncio.wait_for(asyncio.shield(task), CLOSE_SECONDS)
         except TimeoutError:
-            log.error("%d events could not be written before the server stopped", sink._count)
+            log.error("%d events could not be written before the server stopped", sink.pending)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
