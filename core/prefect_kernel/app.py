@@ -20,6 +20,7 @@ from .ports.leases import LeaseDriver, LeaseStorage
 from .ports.server import ServerRunner
 from .ports.storage import Storage, StorageDriver
 from .services import Service, Supervisor
+from .transition import Move
 from .web.cors import Cors
 from .web.dispatch import Dispatcher
 from .web.group import Endpoint, Group
@@ -45,6 +46,8 @@ class Kernel:
         if all(plugin.state != "skipped" for plugin in self.plugins.known):
             settings.check_names()  # otherwise a name that nobody knows may be a skipped plugin's
         self.plugins.call(settings, [hook for hook in self.plugins.hooks if hook != "kernel_settings"])
+        self.on_move: Callable[[Move], None] | None = None
+        """Shown every transition that was decided, for tests."""
         self.api: str = settings.server.api.base_path or "/api"
         self.cors = Cors(settings.server.api)
         self._stack = AsyncExitStack()
@@ -161,14 +164,14 @@ class Kernel:
         return runner
 
     # ------------------------------------------------------------ opening and closing
-    async def open(self, *, services: bool = True, clock: Clock | None = None) -> None:
-        """Open the database and what depends on it, then start services.
+    async def open(self, *, services: bool = True, clock: Clock | None = None, paused: bool = False) -> None:
+        """Open the database and what depends on it, then start services (`paused`: make them, and run none).
 
         Without a plugin that nobody asked for and that fails here, everything is made and opened once more.
         """
         while True:
             try:
-                await self._open(services, clock)
+                await self._open(services, clock, paused)
                 return
             except errors.PluginError as error:
                 await self._stack.aclose()
@@ -178,7 +181,7 @@ class Kernel:
                 await self._stack.aclose()
                 raise
 
-    async def _open(self, services: bool, clock: Clock | None) -> None:
+    async def _open(self, services: bool, clock: Clock | None, paused: bool) -> None:
         enter = self._stack.enter_async_context
         settings = self.settings
         self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
@@ -192,7 +195,7 @@ class Kernel:
         for plugin in self.plugins.loaded:
             for lifespan in plugin.declared.get("kernel_lifespans", ()):
                 await enter(guarding.lifespan(plugin, lifespan, self))
-        self.supervisor.start(self._wanted_services(services))
+        self.supervisor.start(self._wanted_services(services), paused=paused)
         self._stack.push_async_callback(self.supervisor.stop)
 
     async def open_storage(self, stack: AsyncExitStack, *, migrate_plugins: bool | None = None) -> None:

@@ -45,6 +45,8 @@ async def propose(
         await follow_up(move.on_commit)
     if move.events:
         kernel.events.committed()
+    if kernel.on_move is not None:
+        kernel.on_move(move)
     return move
 
 
@@ -52,8 +54,8 @@ async def _detached(kernel: Kernel, unit: Callable[..., Unit[Move]], args: Any, 
     for _ in range(MAX_ATTEMPTS):
         move: Move = await _decided(kernel, unit(kernel, *args, **options, detached=True))
         try:
-            await kernel.storage.write(_commit, move)
-        except _Outdated:
+            await kernel.storage.write(_commit, move, [])
+        except (_Outdated, errors.Raced):
             continue
         except errors.StorageUnavailable:
             raise
@@ -96,13 +98,14 @@ def _one(call: Call) -> Unit[Any]:
     return (yield call)
 
 
-def _commit(move: Move) -> Unit[None]:
+def _commit(move: Move, started: list[None]) -> Unit[None]:
+    """Write a decision; not again when the driver runs the unit again, as it does when somebody was faster."""
     if move.commit is None:
         raise RuntimeError("A transition unit that decides detached must set `move.commit`.")
-    try:
-        yield from move.commit()
-    except errors.Raced as error:
-        raise _Outdated from error
+    if started:
+        raise _Outdated
+    started.append(None)
+    yield from move.commit()
 
 
 def _refuse(move: Move, error: errors.StorageError) -> None:

@@ -117,10 +117,12 @@ class Supervisor:
         self.services: dict[str, Service] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, services: Iterable[Service]) -> None:
-        """Start services; each name once."""
+    def start(self, services: Iterable[Service], *, paused: bool = False) -> None:
+        """Start services; each name once. When `paused` they are only taken in."""
         for service in services:
             self.services[service.name] = service
+            if paused:
+                continue
             self._tasks[service.name] = asyncio.create_task(service.run(), name=f"service {service.name}")
 
     async def stop(self) -> None:
