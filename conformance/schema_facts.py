@@ -71,12 +71,13 @@ LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND {_IN_SCHEMA}
 ORDER BY c.relname, a.attnum
 """
+# NOT NULL is a fact of a column; PostgreSQL 18 and later list it among the constraints too.
 _PG_CONSTRAINTS = f"""
 SELECT c.relname, k.conname, pg_get_constraintdef(k.oid), k.condeferrable, k.convalidated
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {_IN_SCHEMA}
+WHERE k.contype <> 'n' AND {_IN_SCHEMA}
 ORDER BY 1, 2
 """
 _PG_INDEXES = f"""
