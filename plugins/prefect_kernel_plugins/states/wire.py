@@ -79,11 +79,15 @@ STATE_WIRE = Wire(
 )
 
 
+_FALSY = [sa.literal_column(f"'{text}'") for text in ("{}", "[]", '""', "0", "false", "null")]
+
+
 def state_columns(table: sa.Table) -> list[sa.ColumnElement[Any]]:
     """The columns of STATE_WIRE from flow_run_state or task_run_state, outer-joined with their result (`artifact`).
 
-    `data` in the state itself is of old versions of Prefect, and wins.
+    `data` in the state itself is of old versions of Prefect, and wins unless it is false in Python's sense.
     """
     c = table.c
-    data = sa.func.coalesce(sa.cast(c.data, sa.Text), sa.cast(artifact.c.data, sa.Text))
+    result, old = sa.cast(artifact.c.data, sa.Text), sa.cast(c.data, sa.Text)
+    data = sa.case((c.data.is_(None), result), (old.in_(_FALSY), result), else_=old)
     return [c.id, c.type, c.name, c.timestamp, c.message, data, c.state_details]

@@ -12,10 +12,12 @@ from typing import Any
 
 from prefect_kernel import hookimpl, web
 
+from . import filters  # noqa: F401 - the lists of all slices take filters of task runs, and this imports all filters
+
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import routes, schemas  # noqa: F401 - routes declares them
+    from . import reads, routes, schemas  # noqa: F401 - they declare the routes
     from .group import group
 
     schemas.max_cache_key_length = settings.server.tasks.max_cache_key_length

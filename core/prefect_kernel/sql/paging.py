@@ -1,0 +1,64 @@
+"""Statements that read one page of a sorted list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from .statement import ByDialect, Statement
+
+Sort = tuple[sa.ColumnElement[Any], bool]
+"""A sort key, and whether the greatest comes first."""
+
+
+def page_statement(
+    table: sa.Table,
+    columns: Sequence[sa.ColumnElement[Any]],
+    joined: Callable[[sa.FromClause], sa.FromClause],
+    conditions: Sequence[sa.ColumnElement[bool]],
+    sort: Sort,
+    alternatives: Sequence[sa.ColumnElement[bool]] = (),
+) -> Statement:
+    """A statement with the parameters `limit` and `offset`; raw cells.
+
+    The page is found first, by keys alone, and then joined with what belongs to its rows: so rows that are skipped or
+    sorted away cost little. `alternatives` are conditions of which exactly one holds for every match; each of them is
+    then read in sorted order and the results are merged, where an index has (alternative, sort key).
+    """
+    sqlite = _page(table, columns, joined, conditions, sort, alternatives, sa.literal_column(f"{table.name}.rowid"))
+    other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id)
+    # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
+    return Statement(ByDialect(sqlite, other.order_by(_ordered(sort))), raw=True)
+
+
+def _ordered(sort: Sort) -> sa.UnaryExpression[Any]:
+    return sort[0].desc() if sort[1] else sort[0].asc()
+
+
+def _page(
+    table: sa.Table,
+    columns: Sequence[sa.ColumnElement[Any]],
+    joined: Callable[[sa.FromClause], sa.FromClause],
+    conditions: Sequence[sa.ColumnElement[bool]],
+    sort: Sort,
+    alternatives: Sequence[sa.ColumnElement[bool]],
+    key: sa.ColumnElement[Any],
+) -> sa.Select[Any]:
+    limit, offset = sa.bindparam("limit", type_=sa.Integer()), sa.bindparam("offset", type_=sa.Integer())
+    keys: sa.Select[Any] | sa.CompoundSelect[Any]
+    if len(alternatives) > 1:
+        select = sa.select(key.label("at"), sort[0].label("sort_key")).select_from(table)
+        keys = sa.union_all(*(select.where(one, *conditions) for one in alternatives))
+        keys = keys.order_by(_ordered((keys.selected_columns["sort_key"], sort[1])))
+    else:
+        keys = sa.select(key.label("at")).select_from(table).where(*alternatives, *conditions).order_by(_ordered(sort))
+    page = keys.limit(limit).offset(offset).subquery("page")
+    # An outer join, though every row is found: it keeps SQLite from joining in another order.
+    return sa.select(*columns).select_from(joined(page.outerjoin(table, key == page.c.at)))
+
+
+def count_statement(table: sa.Table, conditions: Sequence[sa.ColumnElement[bool]]) -> Statement:
+    """The number of matching rows."""
+    return Statement(sa.select(sa.func.count()).select_from(table).where(*conditions), raw=True)

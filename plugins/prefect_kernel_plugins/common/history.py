@@ -1,0 +1,180 @@
+"""Histories of runs: how many were in which state, per interval of time, and how long they took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from prefect_kernel import errors
+from prefect_kernel.filtering import Shape, Subject
+from prefect_kernel.sql import Statement, by_dialect
+from prefect_kernel.sql.types import Timestamp
+from prefect_kernel.transition import TERMINAL_STATES
+from prefect_kernel.web import dumps
+
+from .fields import DateTime
+from .paging import Filtered
+
+MAX_INTERVALS = 500
+"""Later intervals are not answered."""
+
+Row = Sequence[Any]
+"""(number of the interval, state type, state name, runs, seconds of run time, seconds of lateness)"""
+
+
+class HistoryBody(Filtered):
+    """Which intervals."""
+
+    history_start: DateTime
+    history_end: DateTime
+    history_interval_seconds: float
+
+
+def bounds(body: Any) -> list[datetime]:
+    """The ends of the intervals, one more than there are intervals; empty when there is none. Raises Unprocessable."""
+    if body.history_interval_seconds < 1:
+        raise errors.Unprocessable("History interval must not be less than 1 second.")
+    start: datetime = body.history_start
+    try:
+        interval = timedelta(seconds=body.history_interval_seconds)
+        number = min(-((start - body.history_end) // interval), MAX_INTERVALS)
+        return [start + i * interval for i in range(number + 1)] if number > 0 else []
+    except OverflowError:
+        raise errors.Unprocessable("History interval is out of range.") from None
+
+
+def to_json(ends: list[datetime], rows: Iterable[Row]) -> bytes:
+    """The answer: every interval, with the states of the runs in it."""
+    states: list[list[dict[str, Any]]] = [[] for _ in ends[1:]]
+    for interval, state_type, state_name, runs, run_time, lateness in sorted(rows, key=lambda row: tuple(row[:3])):
+        states[interval].append(
+            {
+                "state_type": state_type,
+                "state_name": state_name,
+                "count_runs": runs,
+                "sum_estimated_run_time": float(run_time),
+                "sum_estimated_lateness": float(lateness),
+            }
+        )
+    return dumps(
+        [
+            {"interval_start": start, "interval_end": end, "states": of_interval}
+            for start, end, of_interval in zip(ends, ends[1:], states, strict=False)
+        ]
+    )
+
+
+def _param(name: str, type_: Any = None) -> sa.ColumnElement[Any]:
+    return sa.bindparam(name, type_=type_ or Timestamp())
+
+
+def _sums(
+    table: sa.Table, interval: sa.ColumnElement[int], run_time: Any, lateness: Any, conditions: Sequence[Any]
+) -> sa.Select[Any]:
+    c = table.c
+    return (
+        sa.select(interval.label("interval"), c.state_type, c.state_name, sa.func.count(), run_time, lateness)
+        .where(
+            c.expected_start_time >= _param("history_start"),
+            c.expected_start_time < _param("history_end"),
+            c.state_type.is_not(None),
+            c.state_name.is_not(None),
+            *conditions,
+        )
+        .group_by(sa.text("1"), c.state_type, c.state_name)
+    )
+
+
+def sqlite_seconds(days: sa.ColumnElement[float]) -> sa.ColumnElement[int]:
+    """Whole seconds of a difference of Julian days, which are exact to the millisecond (the reference sums these)."""
+    seconds = sa.cast(sa.func.round(days * 86400.0, 3), sa.Integer)
+    return sa.func.max(0, seconds, type_=sa.Integer())
+
+
+def _sqlite(table: sa.Table, conditions: Sequence[Any]) -> sa.Select[Any]:
+    c = table.c
+
+    def day(moment: Any) -> sa.ColumnElement[float]:
+        return sa.func.julianday(moment, type_=sa.Float())
+
+    now, epoch = day(_param("now")), sa.literal_column("2440587.5")
+    since_start = sa.func.round((day(c.expected_start_time) - day(_param("history_start"))) * 86400.0, 3)
+    running = sa.case((c.state_type == "RUNNING", now - day(c.state_timestamp)), else_=sa.literal_column("0.0"))
+    late = sa.case(
+        (c.start_time > c.expected_start_time, day(c.start_time) - day(c.expected_start_time)),
+        (overdue(table, _param("now")), now - day(c.expected_start_time)),
+        else_=sa.literal_column("0.0"),
+    )
+    return _sums(
+        table,
+        sa.cast(since_start / sa.bindparam("interval", type_=sa.Float()), sa.Integer),
+        sa.func.total(sqlite_seconds(day(c.total_run_time) - epoch + running)),
+        sa.func.total(sqlite_seconds(late)),
+        conditions,
+    )
+
+
+def _postgresql(table: sa.Table, conditions: Sequence[Any]) -> sa.Select[Any]:
+    c = table.c
+    double = sa.Double()
+
+    def seconds(difference: Any) -> sa.ColumnElement[float]:
+        return sa.cast(sa.extract("epoch", difference), double)
+
+    now = sa.cast(_param("now"), Timestamp())
+    interval = sa.cast(sa.bindparam("interval", type_=sa.Float()), double)
+    start = sa.cast(_param("history_start"), Timestamp())
+    run_time = sa.case(
+        (c.state_type == "RUNNING", seconds(c.total_run_time) + seconds(now - c.state_timestamp)),
+        else_=seconds(c.total_run_time),
+    )
+    late = sa.case(
+        (c.start_time > c.expected_start_time, seconds(c.start_time - c.expected_start_time)),
+        (overdue(table, now), seconds(now - c.expected_start_time)),
+        else_=0.0,
+    )
+    return _sums(
+        table,
+        sa.cast(sa.func.floor(seconds(c.expected_start_time - start) / interval), sa.Integer),
+        sa.func.sum(sa.func.greatest(0.0, run_time)),
+        sa.func.sum(sa.func.greatest(0.0, late)),
+        conditions,
+    )
+
+
+_TERMINAL = [sa.literal_column(f"'{state_type}'") for state_type in sorted(TERMINAL_STATES)]
+
+
+def overdue(table: sa.Table, now: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """The run should have started, and still may."""
+    c = table.c
+    return sa.and_(c.start_time.is_(None), c.state_type.not_in(_TERMINAL), c.expected_start_time < now)
+
+
+class History:
+    """The statements of one table of runs, one per shape."""
+
+    def __init__(self, subject: Subject, table: sa.Table) -> None:
+        self._subject, self._table = subject, table
+        self.statement = lru_cache(256)(self._statement)
+
+    def _statement(self, shape: Shape) -> Statement:
+        conditions = self._subject.conditions(shape)
+        return Statement(
+            by_dialect(sqlite=_sqlite(self._table, conditions), postgresql=_postgresql(self._table, conditions)),
+            raw=True,
+        )
+
+
+def parameters(ends: list[datetime], now: datetime) -> dict[str, Any]:
+    """The parameters of a history's statement besides those of its filters."""
+    return {
+        "history_start": ends[0],
+        "history_end": ends[-1],
+        "interval": (ends[1] - ends[0]).total_seconds(),
+        "now": now,
+    }

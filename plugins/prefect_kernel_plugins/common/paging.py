@@ -1,0 +1,66 @@
+"""What the routes that answer lists have in common: limits, pages, their bodies."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from prefect_kernel import errors, web
+from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.wire import Wire
+
+
+class Filtered(BaseModel):
+    """Base of bodies that hold filters; unknown keys beside them are ignored. Built on first use: they are large."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", defer_build=True, populate_by_name=False)
+
+
+class Listed(Filtered):
+    """A list from `offset` on; without a limit the server's own holds."""
+
+    limit: int | None = None
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class Paged(Filtered):
+    """Page `page` of a list, `limit` rows each."""
+
+    limit: int | None = None
+    page: Annotated[int, Field(ge=1)] = 1
+
+
+def checked_limit(request: web.Request, limit: int | None) -> int:
+    """The limit to read with: the server's own when none is given, which is also the greatest. Raises Unprocessable."""
+    greatest: int = request.kernel.settings.server.api.default_limit
+    if limit is None:
+        return greatest
+    if limit < 0:
+        raise errors.Unprocessable("Invalid limit: must be greater than or equal to 0.")
+    if limit > greatest:
+        raise errors.Unprocessable(f"Invalid limit: must be less than or equal to {greatest}.")
+    return limit
+
+
+def read_list(dialect: str, wire: Wire, statement: Statement, params: dict[str, object]) -> Unit[bytes]:
+    """The rows of a page statement as a JSON array."""
+    rows = yield statement.bind(params)
+    return wire.many(dialect, rows)
+
+
+def read_page(
+    dialect: str, wire: Wire, statement: Statement, count: Statement, params: dict[str, object], limit: int, page: int
+) -> Unit[bytes]:
+    """A page with the number of all matches."""
+    total = (yield count.bind(params))[0][0]
+    rows = (yield statement.bind({**params, "limit": limit, "offset": (page - 1) * limit})) if limit else []
+    pages = -(-total // limit) if limit else 0
+    tail = f'"count":{total},"limit":{limit},"pages":{pages},"page":{page}'
+    return b'{"results":' + wire.many(dialect, rows) + b"," + tail.encode() + b"}"
+
+
+def read_number(statement: Statement, params: dict[str, object]) -> Unit[bytes]:
+    """The one value of a statement, a whole number."""
+    rows = yield statement.bind(params)
+    return b"%d" % rows[0][0]
