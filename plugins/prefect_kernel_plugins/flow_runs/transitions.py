@@ -26,7 +26,7 @@ from ..concurrency_limits_v2.tables import concurrency_limit_v2
 from ..deployments.tables import deployment
 from ..flows.tables import flow
 from ..states import state_from_row
-from ..states.applying import RunWriter, write_declared
+from ..states.applying import RunWriter, moment_after, write_declared
 from ..task_runs.tables import task_run
 from ..work_pools.tables import work_pool, work_queue
 from .tables import flow_run, flow_run_state
@@ -139,6 +139,7 @@ def transition(
     if found is None:
         raise errors.ObjectNotFound(f"Flow run with id {run_id} not found")
     run, initial, context = found
+    now = moment_after(initial, now)
     move = Move(
         kernel,
         "flow_run",

@@ -25,6 +25,9 @@ _COLLECTED = ["key", "data", "type", "description", "flow_run_id", "task_run_id"
 _RESULT = [*_COLLECTED, "id", "created", "updated"]
 
 
+_LITTLE = timedelta(seconds=10)
+
+
 def _binds(table: sa.Table, names: list[str]) -> dict[str, Any]:
     return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
 
@@ -89,7 +92,14 @@ class RunWriter:
             "state_details",
             "result_artifact_id",
         ]
-        self._insert_state = Statement(sa.insert(state).values(_binds(state, [*columns, run_id])))
+        binds = _binds(state, [*columns, run_id])
+        # A state of the same moment is one that somebody else was faster with: nothing is inserted, which races.
+        self._insert_state = Statement(
+            by_dialect(
+                sqlite=sqlite.insert(state).values(binds).on_conflict_do_nothing(),
+                postgresql=postgresql.insert(state).values(binds).on_conflict_do_nothing(),
+            )
+        )
         values = _binds(run, [column.name for column in run.columns])
         self._insert_run = Statement(
             by_dialect(
@@ -134,7 +144,7 @@ class RunWriter:
             if persisted(state.data):
                 result_id = uuid4()
                 _store_result(move, state, result_id, flow_run_id, task_run_id)
-            move.write(self._insert_state.bind(self._state_row(state, run["id"], result_id)))
+            move.write(self._insert_state.bind(self._state_row(state, run["id"], result_id)), expect=1)
             run["state_id"] = state.id
         changed = tuple(name for name, value in run.items() if value != seen[name])
         if changed:
@@ -192,9 +202,15 @@ def write_declared(move: Move, *, last: bool = True) -> Unit[None]:
     """
     events = move.kernel.events
     recorded = [(events.call(event), None) for event in move.events] if events.wanted else []
-    yield from carry_out(move.writes + recorded, last=last)
+    yield from carry_out([*move.writes, *recorded], last=last)
 
 
 def moment_after(state: State | None, now: datetime) -> datetime:
-    """`now`, or the next microsecond when the current state has the very same time (a clock that stands still)."""
-    return now + timedelta(microseconds=1) if state is not None and state.timestamp == now else now
+    """`now`, but later than the current state, where that is a little ahead.
+
+    So it is when two clients race and the later one is judged last, and with clocks that stand still or are corrected.
+    A clock that was set back by more is believed.
+    """
+    if state is not None and timedelta(0) <= state.timestamp - now < _LITTLE:
+        return state.timestamp + timedelta(microseconds=1)
+    return now

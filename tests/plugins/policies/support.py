@@ -1,4 +1,4 @@
-"""A kernel that is just enough for policies: settings, a clock that stands, leases, and somebody who wants events."""
+"""A kernel that is just enough for policies: settings, a clock that stands, leases, events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect_kernel import settings
 from prefect_kernel.engine import decide
+from prefect_kernel.events import Events
 from prefect_kernel.policy import Policy, ResolvedPolicy, resolve
 from prefect_kernel.transition import Move, Rule, State
 from prefect_kernel_plugins.leases_memory import MemoryLeases
@@ -37,18 +38,6 @@ class Clock:
         self.time += timedelta(seconds=seconds)
 
 
-class Events:
-    """Says whether events are wanted, and keeps what was put into the outbox."""
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self.kept: list[dict[str, Any]] = []
-
-    def put(self, *events: dict[str, Any]) -> Generator[Any, Any, None]:
-        yield from ()
-        self.kept += events
-
-
 class Queues:
     """Stands in for the queues of background tasks."""
 
@@ -64,8 +53,15 @@ class FakeKernel:
 
     def __init__(self, storage: Any = None) -> None:
         self.settings = SETTINGS
-        self.clock, self.leases, self.events = Clock(), MemoryLeases(), Events()
+        self.clock, self.leases = Clock(), MemoryLeases()
         self.policies, self.storage, self.task_queues = POLICIES, storage, Queues()
+        self.stash: dict[Any, Any] = {QUEUES: self.task_queues}
+        anything: Any = self
+        self.events = Events(anything)
+
+    def listen(self) -> None:
+        """Have somebody who wants events."""
+        self.events.wake = lambda: None
 
 
 def state(type: str, name: str | None = None, *, ago: Any = 10, **details: Any) -> State:

@@ -28,6 +28,6 @@ class EnqueueScheduledTasks(TaskRule):
     def after(self, move: Move) -> None:
         state = move.validated
         if state is not None and state.details["deferred"]:
-            kernel: Any = move.kernel  # the slice of task runs puts the queues there
+            queues = move.kernel.stash[QUEUES]
             again = state.name == "AwaitingRetry"
-            move.on_commit.append(partial(kernel.task_queues.put, move.run["task_key"], move.run["id"], first=again))
+            move.on_commit.append(partial(queues.put, move.run["task_key"], move.run["id"], first=again))
