@@ -169,7 +169,8 @@ def _from_sqlite(type_: str, name: str, cell: Any) -> Any:
         case "DATETIME":
             return _iso(_time(cell))
         case "JSON":
-            return json.loads(cell)
+            # A column of type JSON has numeric affinity: a lone number is stored as one.
+            return json.loads(cell) if isinstance(cell, str) else cell
         case "BOOLEAN":
             return bool(cell)
         case _:
