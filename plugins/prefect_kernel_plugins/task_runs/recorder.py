@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,15 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.dialects import postgresql, sqlite
 
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
 from prefect_kernel.transition import DETAIL_DEFAULTS
 
 from ..common.fields import DateTime, KeyValueLabels, Lenient, run_name
 from ..common.policies import TaskRunPolicy, policy_to_json
+from ..flow_runs.tables import flow_run
 from ..states import StateDetails, details_to_json
 from ..states.schemas import StateType, details_of
+from .schemas import Constant, FlowRunResult, Parameter, TaskRunResult, inputs_to_json
 from .tables import task_run, task_run_state
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class _ReportedRun(Lenient):
     empirical_policy: TaskRunPolicy = TaskRunPolicy()
     tags: list[str] = []
     labels: KeyValueLabels | None = None
-    task_inputs: dict[str, Any] = {}
+    task_inputs: dict[str, list[TaskRunResult | FlowRunResult | Parameter | Constant]] = {}
     run_count: int = 0
     flow_run_run_count: int = 0
     expected_start_time: DateTime | None = None
@@ -73,6 +76,7 @@ class _Report(Lenient):
 
 
 _REPORT = TypeAdapter(_Report)
+_CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REPORTED = frozenset(_ReportedRun.model_fields)
 
 
@@ -92,6 +96,8 @@ class Record:
         report = _REPORT.validate_python(event.payload)
         state, given = report.validated_state, report.task_run
         details = {**details_of(state.state_details), "task_run_id": task_run_id, "flow_run_id": flow_run_id}
+        if state.type.value == "SCHEDULED" and not details.get("scheduled_time"):
+            details["scheduled_time"] = event.received
         name = state.name if state.name is not None else state.type.value.title()
         self.state: dict[str, Any] = {
             "id": event.id,
@@ -106,7 +112,9 @@ class Record:
         self.run: dict[str, Any] = {key: getattr(given, key) for key in given.model_fields_set & _REPORTED}
         if "empirical_policy" in self.run:
             self.run["empirical_policy"] = policy_to_json(given.empirical_policy)
-        if not self.run.get("name"):
+        if self.run.get("task_inputs"):
+            self.run["task_inputs"] = inputs_to_json(given.task_inputs)
+        if "name" in self.run and not given.name:
             self.run["name"] = run_name(None)
         self.run |= {
             "id": task_run_id,
@@ -122,7 +130,8 @@ class Record:
 def _id_of(prefix: str, resource_id: str) -> str:
     if not resource_id.startswith(prefix):
         raise ValueError(f"Resource ID {resource_id} does not start with {prefix}")
-    return str(UUID(resource_id[len(prefix) :]))
+    id = resource_id[len(prefix) :]
+    return id if _CANONICAL.fullmatch(id) else str(UUID(id))
 
 
 def records(events: Iterable[Received]) -> list[Record]:
@@ -160,6 +169,8 @@ _KNOWN = Statement(
     )
 )
 """Runs that are there already, by id or by (flow run, task key, dynamic key)."""
+
+_FLOW_RUNS = Statement(sa.select(flow_run.c.id).where(in_list(flow_run.c.id, "ids")))
 
 _DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(column.name for column in task_run.columns),
@@ -209,9 +220,9 @@ _INSERT_STATE = Statement(
 )
 
 
-def record(batch: list[Record], now: datetime) -> Unit[None]:
-    """Write reported runs and states. The driver raises IntegrityViolation when a flow run does not exist."""
-    batch = sorted(batch, key=lambda r: r.state["timestamp"])
+def record(reported: list[Record], now: datetime) -> Unit[None]:
+    """Write reported runs and states, except those of flow runs that do not exist (any more)."""
+    batch = yield from _in_existing_flow_runs(sorted(reported, key=lambda r: r.state["timestamp"]))
     rows = yield _KNOWN(
         keys=json.dumps([r.key for r in batch if r.run["flow_run_id"]]), ids=json.dumps([r.run["id"] for r in batch])
     )
@@ -226,13 +237,31 @@ def record(batch: list[Record], now: datetime) -> Unit[None]:
         if canonical is not None and canonical != one.run["id"] and one.run["id"] not in by_id:
             one.run["id"] = one.state["task_run_id"] = canonical
             one.state["state_details"]["task_run_id"] = canonical
-        newest[one.run["id"]] = one
+        last = newest.get(one.run["id"])
+        if last is None or last.state["timestamp"] < one.state["timestamp"]:  # a run has one state at a time
+            newest[one.run["id"]] = one
 
     by_shape: dict[tuple[bool, frozenset[str]], list[dict[str, Any]]] = {}
     for run_id in sorted(newest):  # in one order everywhere, so that two recorders cannot deadlock
         run = newest[run_id].run
         natural = bool(run["flow_run_id"]) and run_id not in by_id
-        by_shape.setdefault((natural, frozenset(run)), []).append({**_DEFAULTS, "created": now, "updated": now, **run})
-    for (natural, columns), values in by_shape.items():
-        yield _upsert(natural, columns).many(values)
+        values = {**_DEFAULTS, "created": now, "updated": now, **run}
+        if values["name"] is None:
+            values["name"] = run_name(None)  # for a new run only: it is not among the reported columns
+        by_shape.setdefault((natural, frozenset(run)), []).append(values)
+    for (natural, columns), runs in by_shape.items():
+        yield _upsert(natural, columns).many(runs)
     yield _INSERT_STATE.many([{**one.state, "created": now, "updated": now} for one in batch])
+
+
+def _in_existing_flow_runs(batch: list[Record]) -> Unit[list[Record]]:
+    """Reports may come when their flow run has been deleted; without it there can be no task run."""
+    wanted = {one.run["flow_run_id"] for one in batch} - {None}
+    if not wanted:
+        return batch
+    rows = yield _FLOW_RUNS(ids=list(wanted))
+    missing = wanted - {row[0] for row in rows}
+    if not missing:
+        return batch
+    log.warning("reports on task runs of flow runs that do not exist are left out: %s", ", ".join(sorted(missing)))
+    return [one for one in batch if one.run["flow_run_id"] not in missing]
