@@ -197,7 +197,7 @@ async def test_prefect_and_the_kernel_read_each_other(tmp_path: Path, reference_
     """Prefect renews our lease and makes one of its own, which we find."""
     leases, lease = FilesystemLeases(tmp_path), Lease.new([uuid4()], 2, NOW, 60, RUN)
     await store(leases, lease)
-    command = [reference_python, "-c", _REFERENCE, tmp_path, lease.id, RUN["id"]]
+    command = [str(reference_python), "-c", _REFERENCE, str(tmp_path), lease.id, RUN["id"]]
     ran = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     output, _ = await ran.communicate()
     assert ran.returncode == 0
