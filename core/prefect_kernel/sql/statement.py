@@ -27,6 +27,8 @@ class Compiled:
     __slots__ = ("_decode", "_defaults", "_order", "returns_rows", "text")
 
     def __init__(self, expression: sa.Executable, dialect: str, raw: bool) -> None:
+        if isinstance(expression, sa.Insert):
+            expression = expression.inline()  # no RETURNING of generated keys that nobody has asked for
         compiled: Any = expression.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
         self.text = str(compiled)
         self._order: list[tuple[str, Callable[[Any], Any] | None]] = []

@@ -75,18 +75,18 @@ class MemoryLeases:
     def _drop(self, id: str) -> None:
         with self._lock:
             lease = self._leases.pop(id, None)
-            for limit_id in lease.limit_ids if lease is not None else ():
+            for limit_id in dict.fromkeys(lease.limit_ids if lease is not None else ()):  # it may name one twice
                 held = self._by_limit[limit_id]
-                held.pop(id, None)  # a lease may name a limit twice
+                del held[id]
                 if not held:
                     del self._by_limit[limit_id]
 
     def _on(self, limit_ids: list[str]) -> list[Lease]:
-        """The leases on any of these limits, each once, in the order in which they were made."""
+        """The leases on any of these limits, each once, oldest first."""
         with self._lock:
             ids = dict.fromkeys(id for limit_id in limit_ids for id in self._by_limit.get(limit_id, ()))
             found = [self._leases[id] for id in ids]
-        return sorted(found, key=lambda lease: lease.created) if len(limit_ids) > 1 else found
+        return sorted(found, key=lambda lease: lease.created)
 
 
 @asynccontextmanager
