@@ -35,7 +35,7 @@ from .transitions import (
     concurrency_limit_v2,
     insert_new,
 )
-from .wire import SELECT_FLOW_RUN
+from .wire import SELECT_FLOW_RUN, new_row
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -198,9 +198,12 @@ def create(
         "deployment_id": deployment_id,
         "created_by": created_by,
     }
-    id, new, _ = yield from insert_run(
+    id, new, move = yield from insert_run(
         kernel, run, context, make, now, api_version=api_version, client_version=client_version
     )
+    if move is not None and context["related"] is not None:
+        queue, pool_id, pool = context["related"][4:7]
+        return new_row(run, move.validated, queue, pool_id, pool, kernel.storage.dialect), new
     rows = yield SELECT_FLOW_RUN(id=id)
     return rows[0], new
 

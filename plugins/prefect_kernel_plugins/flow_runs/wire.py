@@ -9,12 +9,14 @@ import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID, json_from_text
+from prefect_kernel.transition import State
 from prefect_kernel.wire import Field, Nested, Skip, Wire, json_text, stored_json
 
 from ..artifacts.tables import artifact
 from ..common.estimates import ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA
 from ..common.policies import FlowRunPolicy, policy_to_json
-from ..states.wire import STATE_WIRE, state_columns
+from ..common.raw_rows import raw_cells
+from ..states.wire import STATE_WIRE, state_cells, state_columns
 from ..work_pools.tables import work_pool, work_queue
 from .tables import flow_run, flow_run_state
 
@@ -114,3 +116,23 @@ SELECT_FLOW_RUN = Statement(
     raw=True,
 )
 """One run for the wire, by its `id`."""
+
+
+_HEAD = [flow_run.c[name] for name in _PLAIN.split()]
+_MIDDLE = [flow_run.c[name] for name in (_BEFORE_PARENT + " " + _AFTER_PARENT).split()]
+_TAIL = [flow_run.c.job_variables, flow_run.c.state_timestamp]
+
+
+def new_row(
+    run: dict[str, Any], state: State | None, queue: str | None, pool_id: str | None, pool: str | None, dialect: str
+) -> list[Any]:
+    """What SELECT_FLOW_RUN would give for a run that was just written; `queue` and `pool` are names."""
+    return [
+        *raw_cells(_HEAD, run, dialect),
+        queue if queue is not None else run["work_queue_name"],
+        *raw_cells(_MIDDLE, run, dialect),
+        pool_id,
+        pool,
+        *state_cells(state, dialect),
+        *raw_cells(_TAIL, run, dialect),
+    ]

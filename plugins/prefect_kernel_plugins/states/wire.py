@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from prefect_kernel.sql.types import json_from_text
-from prefect_kernel.transition import DETAIL_DEFAULTS
+from prefect_kernel.sql.types import JSON, Timestamp, json_from_text
+from prefect_kernel.transition import DETAIL_DEFAULTS, State
 from prefect_kernel.wire import Derived, Field, Skip, Wire, json_text
 
 from ..artifacts.tables import artifact
-from .stored import TIMES, iso
+from .stored import TIMES, details_to_json, iso, persisted
 
 _FIRST = '{"flow_run_id": '
 _LAST = '"deployment_concurrency_lease_id": '
 _KEYS = len(DETAIL_DEFAULTS)
-
-
-_DEFAULT_TEXTS = {key: f'"{key}":{json_text(value)}' for key, value in DETAIL_DEFAULTS.items()}
 
 
 def _time(value: str) -> str:
@@ -33,22 +31,35 @@ def _time(value: str) -> str:
     return iso(moment) if not moment.utcoffset() else moment.isoformat()
 
 
+@lru_cache(256)
+def _template(given: tuple[str, ...]) -> tuple[list[tuple[str, str]], str]:
+    """For stored keys: each known one in the order of the wire with the text before its value, and the text at the end.
+
+    The texts hold the defaults of the keys that are not stored.
+    """
+    parts, text = [], "{"
+    for key, default in DETAIL_DEFAULTS.items():
+        text += f'"{key}":'
+        if key in given:
+            parts.append((key, text))
+            text = ","
+        else:
+            text += json_text(default) + ","
+    return parts, text.removesuffix(",") + "}"
+
+
 def _complete(type_: str, text: str, now: datetime) -> str:
     """state_details with every key in the order of the wire."""
     given = json_from_text(text)
+    if type_ == "SCHEDULED" and given.get("scheduled_time") is None:
+        given["scheduled_time"] = iso(now)  # the reference's model makes it so when it reads such a row
     for key in TIMES:
-        value = given.get(key)
-        if value is not None:
-            given[key] = _time(value)
-        elif key == "scheduled_time" and type_ == "SCHEDULED":
-            given[key] = iso(now)  # the reference's model makes it so when it reads such a row
+        if key in given and given[key] is not None:
+            given[key] = _time(given[key])
     if len(given) == _KEYS and given.keys() == DETAIL_DEFAULTS.keys():
         return orjson.dumps({**DETAIL_DEFAULTS, **given}).decode()
-    texts = dict(_DEFAULT_TEXTS)
-    for key, value in given.items():
-        if key in texts:  # else it is of another version of Prefect
-            texts[key] = f'"{key}":{json_text(value)}'
-    return f"{{{','.join(texts.values())}}}"
+    parts, out = _template(tuple(given))
+    return "".join([before + json_text(given[key]) for key, before in parts]) + out
 
 
 def _details_sqlite(type_: str, text: str, now: datetime) -> str:
@@ -91,3 +102,21 @@ def state_columns(table: sa.Table) -> list[sa.ColumnElement[Any]]:
     result, old = sa.cast(artifact.c.data, sa.Text), sa.cast(c.data, sa.Text)
     data = sa.case((c.data.is_(None), result), (old.in_(_FALSY), result), else_=old)
     return [c.id, c.type, c.name, c.timestamp, c.message, data, c.state_details]
+
+
+def state_cells(state: State | None, dialect: str) -> list[Any]:
+    """The cells of `state_columns` for a state that was just written."""
+    if state is None:
+        return [None] * 7
+    as_json = JSON().encoder(dialect)
+    timestamp = Timestamp().encoder(dialect)
+    assert as_json is not None
+    return [
+        state.id,
+        state.type,
+        state.name,
+        state.timestamp if timestamp is None else timestamp(state.timestamp),
+        state.message,
+        as_json(state.data) if persisted(state.data) else None,
+        as_json(details_to_json(state.details)),
+    ]

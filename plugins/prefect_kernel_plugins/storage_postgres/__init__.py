@@ -19,6 +19,7 @@ from prefect_kernel.sql import Unit
 from prefect_kernel.sql.types import POSTGRESQL
 
 from .driving import drive
+from .pool import Pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,8 +32,8 @@ class PostgresStorage:
 
     dialect = POSTGRESQL
 
-    def __init__(self, pool: Any, url: str, *, acquire_timeout: float | None = 30) -> None:
-        self.pool, self.url, self._acquire_timeout = pool, url, acquire_timeout
+    def __init__(self, pool: Pool, url: str) -> None:
+        self.pool, self.url = pool, url
 
     async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(unit, args, kwargs, write=False)
@@ -43,7 +44,7 @@ class PostgresStorage:
     async def _run(self, unit: Any, args: Any, kwargs: Any, *, write: bool) -> Any:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                connection = await self.pool.acquire(timeout=self._acquire_timeout)
+                connection = await self.pool.acquire()
             except Exception as error:
                 raise translate(error) from error
             try:
@@ -59,8 +60,11 @@ class PostgresStorage:
 
     async def ping(self) -> None:
         try:
-            async with self.pool.acquire(timeout=self._acquire_timeout) as connection:
+            connection = await self.pool.acquire()
+            try:
                 await connection.execute("SELECT 1")
+            finally:
+                await self.pool.release(connection)
         except Exception as error:
             raise translate(error) from error
 
@@ -104,11 +108,6 @@ def translate(error: Exception) -> Exception:
     return error
 
 
-async def _prepare_connection(connection: Any) -> None:
-    # Ids are text in the kernel; as text they need no conversion on either side.
-    await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
-
-
 @asynccontextmanager
 async def open_postgres(url: str, settings: Any) -> AsyncIterator[PostgresStorage]:
     """Open (and, where settings say so, create or upgrade) the database of a `postgresql…` URL."""
@@ -117,34 +116,28 @@ async def open_postgres(url: str, settings: Any) -> AsyncIterator[PostgresStorag
     from ..schema.postgres import prepare
     from .options import connect_options
 
-    class Connection(asyncpg.Connection):
-        """A connection whose session state never changes, so that returning it to the pool needs no round trip."""
-
-        def get_reset_query(self) -> str:
-            return ""
-
     await prepare(url, settings)
     options = connect_options(url, settings)
     pooling = settings.server.database.sqlalchemy
-    try:
-        pool = await asyncpg.create_pool(
-            **options,
-            connection_class=Connection,
-            min_size=1,
-            max_size=pooling.pool_size + max(pooling.max_overflow, 0),
-            max_inactive_connection_lifetime=float(pooling.pool_recycle) if pooling.pool_recycle > 0 else 0.0,
-            init=_prepare_connection,
-        )
-    except Exception as error:
-        raise translate(error) from error
-    storage = PostgresStorage(pool, url, acquire_timeout=pooling.pool_timeout)
+
+    async def connect() -> Any:
+        connection = await asyncpg.connect(**options)
+        # Ids are text in the kernel; as text they need no conversion on either side.
+        await connection.set_type_codec("uuid", schema="pg_catalog", encoder=str, decoder=str, format="text")
+        return connection
+
+    pool = Pool(
+        connect,
+        size=pooling.pool_size + max(pooling.max_overflow, 0),
+        recycle=max(pooling.pool_recycle, 0),
+        timeout=pooling.pool_timeout,
+    )
+    storage = PostgresStorage(pool, url)
+    await storage.ping()
     try:
         yield storage
     finally:
-        try:
-            await asyncio.wait_for(pool.close(), 10)
-        except TimeoutError:
-            pool.terminate()
+        await pool.close()
 
 
 async def manage(action: Any, settings: Any) -> str:

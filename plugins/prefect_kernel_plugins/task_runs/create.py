@@ -22,7 +22,7 @@ from ..flow_runs.tables import flow_run
 from .schemas import TaskRunCreate, inputs_to_json
 from .tables import task_run
 from .transitions import FLOW_RUN_CONTEXT, context_from_row, insert_new
-from .wire import SELECT_TASK_RUN
+from .wire import SELECT_TASK_RUN, new_row
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -91,5 +91,4 @@ def create(
     policy = "background-task" if deferred else "minimal-task"
     yield from decide(move, kernel.policies[policy], kernel.policies["global-task"])
     yield from insert_new(move)
-    found = yield SELECT_TASK_RUN(id=run["id"])
-    return found[0], True, move
+    return new_row(run, move.validated, kernel.storage.dialect), True, move

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID, json_from_text
+from prefect_kernel.transition import State
 from prefect_kernel.wire import Derived, Field, Nested, Skip, Wire, json_text, stored_json
 
 from ..artifacts.tables import artifact
 from ..common.estimates import ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA
 from ..common.policies import TaskRunPolicy, policy_to_json
-from ..states.wire import STATE_WIRE, state_columns
+from ..common.raw_rows import raw_cells
+from ..states.wire import STATE_WIRE, state_cells, state_columns
 from .tables import task_run, task_run_state
 
 
@@ -110,3 +112,12 @@ SELECT_TASK_RUN = Statement(
     raw=True,
 )
 """One task run for the wire, by its `id`."""
+
+
+_STORED = [task_run.c[name] for name, member in _MEMBERS.items() if isinstance(member, Field)]
+_HIDDEN = [task_run.c.state_timestamp, task_run.c.task_inputs]
+
+
+def new_row(run: dict[str, Any], state: State | None, dialect: str) -> list[Any]:
+    """What SELECT_TASK_RUN would give for a run that was just written."""
+    return [*raw_cells(_STORED, run, dialect), *state_cells(state, dialect), *raw_cells(_HIDDEN, run, dialect)]
