@@ -67,11 +67,10 @@ def _time_postgresql(value: datetime) -> str:
 _SQLITE_SOURCES = {
     "plain": "_json_text({0})",
     "text": "_quote({0})",
-    "word": "'\"' + {0} + '\"'",
+    "word": """f'"{{{0}}}"'""",
     "int": "str({0})",
-    # The last digit alone says mostly that the fraction is not zero; a zero fraction is left out, as pydantic does.
-    "time": "'\"' + ({0}.replace(' ', 'T') if {0}[-1] != '0' or {0}[19:] != '.000000' else"
-    " {0}[:19].replace(' ', 'T')) + 'Z\"'",
+    # A zero fraction is left out, as pydantic does.
+    "time": """f'"{{{0}.replace(" ", "T", 1)}}Z"' if '.000000' not in {0} else f'"{{{0}[:10]}}T{{{0}[11:19]}}Z"'""",
     "json": "{0} if '\\\\' not in {0} else _stored_json({0})",
     "interval": "_interval_sqlite({0})",
     "bool": "'true' if {0} else 'false'",

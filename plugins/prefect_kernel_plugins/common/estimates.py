@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
-from prefect_kernel.sql.types import interval_from_text, timestamp_from_text
+from prefect_kernel.sql.types import interval_from_text, timestamp_from_text, timestamp_to_text
 from prefect_kernel.transition import TERMINAL_STATES
 from prefect_kernel.wire import Derived, number
+
+_text = lru_cache(16)(timestamp_to_text)  # an answer asks with the same moment for each of its rows
 
 
 def _run_time_sqlite(
@@ -32,9 +35,9 @@ def _lateness_sqlite(start: str | None, expected: str | None, state_type: str | 
         if start < expected:
             return "0.0"
         return number((datetime.fromisoformat(start) - datetime.fromisoformat(expected)).total_seconds())
-    if state_type in TERMINAL_STATES:
+    if state_type in TERMINAL_STATES or expected >= _text(now):
         return "0.0"
-    return number(max((now - timestamp_from_text(expected)).total_seconds(), 0.0))
+    return number((now - timestamp_from_text(expected)).total_seconds())
 
 
 def _lateness_pg(start: datetime | None, expected: datetime | None, state_type: str | None, now: datetime) -> str:
@@ -42,9 +45,9 @@ def _lateness_pg(start: datetime | None, expected: datetime | None, state_type: 
         return "0.0"
     if start is not None:
         return number((start - expected).total_seconds()) if start > expected else "0.0"
-    if state_type in TERMINAL_STATES:
+    if state_type in TERMINAL_STATES or expected >= now:
         return "0.0"
-    return number(max((now - expected).total_seconds(), 0.0))
+    return number((now - expected).total_seconds())
 
 
 ESTIMATED_RUN_TIME = Derived(

@@ -49,7 +49,7 @@ FLOW_FILTER.add("deployment", Node(operator=True, is_null_=Flag(sa.not_(_has_dep
 
 def _flow_has(used: Mapping[str, Clause | None]) -> Clause:
     """The flow has a deployment that matches, in a work pool that matches."""
-    source = deployment
+    source: sa.FromClause = deployment
     conditions = [deployment.c.flow_id == flow.c.id, *(clause for clause in used.values() if clause is not None)]
     if "work_pools" in used:
         source = deployment.join(work_queue, work_queue.c.id == deployment.c.work_queue_id).join(
@@ -74,7 +74,7 @@ def _of_flow(used: Mapping[str, Clause | None]) -> Clause:
 
 def _in_queue(used: Mapping[str, Clause | None]) -> Clause:
     """The deployment's work queue matches, and its work pool does."""
-    source = work_queue
+    source: sa.FromClause = work_queue
     if "work_pools" in used:
         source = work_queue.join(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
     conditions = [clause for clause in used.values() if clause is not None]

@@ -19,6 +19,21 @@ from .group import group
 from .tables import flow_run
 from .wire import FLOW_RUN_COLUMNS, FLOW_RUN_WIRE, joined
 
+
+class FlowRunSort(str, Enum):
+    """How lists of flow runs can be sorted."""
+
+    ID_DESC = "ID_DESC"
+    START_TIME_ASC = "START_TIME_ASC"
+    START_TIME_DESC = "START_TIME_DESC"
+    EXPECTED_START_TIME_ASC = "EXPECTED_START_TIME_ASC"
+    EXPECTED_START_TIME_DESC = "EXPECTED_START_TIME_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+    NEXT_SCHEDULED_START_TIME_ASC = "NEXT_SCHEDULED_START_TIME_ASC"
+    END_TIME_DESC = "END_TIME_DESC"
+
+
 SORTS: dict[str, Sort] = {
     "ID_DESC": (flow_run.c.id, True),
     "START_TIME_ASC": (START, False),
@@ -30,7 +45,6 @@ SORTS: dict[str, Sort] = {
     "NEXT_SCHEDULED_START_TIME_ASC": (flow_run.c.next_scheduled_start_time, False),
     "END_TIME_DESC": (flow_run.c.end_time, True),
 }
-FlowRunSort = Enum("FlowRunSort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 
 _INDEXED_BY_STATE = ("START_TIME_ASC", "START_TIME_DESC", "EXPECTED_START_TIME_ASC", "EXPECTED_START_TIME_DESC")
 """Sorts for which there is an index (state_type, sort key)."""

@@ -17,13 +17,22 @@ from .group import group
 from .tables import flow
 from .wire import FLOW_COLUMNS, FLOW_WIRE
 
+
+class FlowSort(str, Enum):
+    """How lists of flows can be sorted."""
+
+    CREATED_DESC = "CREATED_DESC"
+    UPDATED_DESC = "UPDATED_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+
+
 SORTS: dict[str, Sort] = {
     "CREATED_DESC": (flow.c.created, True),
     "UPDATED_DESC": (flow.c.updated, True),
     "NAME_ASC": (flow.c.name, False),
     "NAME_DESC": (flow.c.name, True),
 }
-FlowSort = Enum("FlowSort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 
 
 class _List(Listed):

@@ -18,6 +18,19 @@ from .group import group
 from .tables import task_run
 from .wire import TASK_RUN_COLUMNS, TASK_RUN_PAGE_COLUMNS, TASK_RUN_PAGE_WIRE, TASK_RUN_WIRE, joined
 
+
+class TaskRunSort(str, Enum):
+    """How lists of task runs can be sorted."""
+
+    ID_DESC = "ID_DESC"
+    EXPECTED_START_TIME_ASC = "EXPECTED_START_TIME_ASC"
+    EXPECTED_START_TIME_DESC = "EXPECTED_START_TIME_DESC"
+    NAME_ASC = "NAME_ASC"
+    NAME_DESC = "NAME_DESC"
+    NEXT_SCHEDULED_START_TIME_ASC = "NEXT_SCHEDULED_START_TIME_ASC"
+    END_TIME_DESC = "END_TIME_DESC"
+
+
 SORTS: dict[str, Sort] = {
     "ID_DESC": (task_run.c.id, True),
     "EXPECTED_START_TIME_ASC": (task_run.c.expected_start_time, False),
@@ -27,7 +40,6 @@ SORTS: dict[str, Sort] = {
     "NEXT_SCHEDULED_START_TIME_ASC": (task_run.c.next_scheduled_start_time, False),
     "END_TIME_DESC": (task_run.c.end_time, True),
 }
-TaskRunSort = Enum("TaskRunSort", {name: name for name in SORTS}, type=str)  # type: ignore[misc]
 
 
 class _List(Listed):
