@@ -13,6 +13,7 @@ from prefect_kernel.policy import Policy, ResolvedPolicy, resolve
 from prefect_kernel.transition import Move, Rule, State
 from prefect_kernel_plugins.leases_memory import MemoryLeases
 from prefect_kernel_plugins.policies import kernel_policies
+from prefect_kernel_plugins.task_runs.queues import QUEUES
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
 RUN = "019a0000-0000-7000-8000-000000000001"
@@ -57,7 +58,7 @@ class FakeKernel:
         self.policies, self.storage, self.task_queues = POLICIES, storage, Queues()
         self.stash: dict[Any, Any] = {QUEUES: self.task_queues}
         anything: Any = self
-        self.events = Events(anything)
+        self.events, self.on_move = Events(anything), None
 
     def listen(self) -> None:
         """Have somebody who wants events."""
