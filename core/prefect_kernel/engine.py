@@ -28,25 +28,28 @@ def decide(move: Move, *policies: ResolvedPolicy, detached: bool = False) -> Gen
     entered: list[Rule] = []
     trail = move.trail
     for policy in policies:
-        for cls in policy.matching(initial, proposed):
-            if guard is not None and cls in policy.foreign:
-                entered.append((yield from guard.before(cls, policy.foreign[cls], initial, proposed)))
+        for step in policy.steps(initial, proposed):
+            cls = step.rule
+            if guard is not None and step.foreign is not None:
+                entered.append((yield from guard.before(cls, step.foreign, initial, proposed)))
                 continue
             rule = cls(initial, proposed)
-            entered.append(rule)
-            if not cls.transform and rule.invalid(move):
-                trail.append((cls.rule_name(), "skipped", None))
+            if step.leaves:
+                entered.append(rule)
+            if not step.transform and rule.invalid(move):
+                trail.append((step.name, "skipped", None))
                 continue
-            move.asked = rule
-            try:
-                result = rule.before(move)
-                if result is not None:
-                    yield from result
-            except Exception as error:  # noqa: BLE001 - whatever it is, the transition is aborted
-                fail(move, rule, policy.origin.get(cls.rule_name(), "?"), error)
-            move.asked = None
-            if not cls.transform or rule.outcome is not None:
-                trail.append((cls.rule_name(), rule.outcome or "passed", rule.reason))
+            if step.asks:
+                move.asked = rule
+                try:
+                    result = rule.before(move)
+                    if result is not None:
+                        yield from result
+                except Exception as error:  # noqa: BLE001 - whatever it is, the transition is aborted
+                    fail(move, rule, policy.origin.get(step.name, "?"), error)
+                move.asked = None
+            if not step.transform or rule.outcome is not None:
+                trail.append((step.name, rule.outcome or "passed", rule.reason))
 
     move.validated = move.proposed
 

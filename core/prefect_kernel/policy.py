@@ -52,6 +52,21 @@ class Remove:
 Edit = Insert | Replace | Remove
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rule in its place in a policy, with what the engine wants to know of it at once."""
+
+    rule: type[Rule]
+    name: str
+    foreign: str | None
+    """The third party's plugin that it is from."""
+    transform: bool
+    asks: bool
+    """Whether it has a `before`."""
+    leaves: bool
+    """Whether it has an `after` or a `cleanup`."""
+
+
 @dataclass(eq=False)
 class ResolvedPolicy:
     """A policy with every edit applied; frozen at boot."""
@@ -67,7 +82,7 @@ class ResolvedPolicy:
     """Name of a rule that a plugin removed or replaced -> that plugin."""
     detached: bool = False
     """True when there are rules that may wait for something, so that the decision is made before the transaction."""
-    _matching: dict[tuple[str | None, str | None], tuple[type[Rule], ...]] = field(default_factory=dict)
+    _steps: dict[tuple[str | None, str | None], tuple[Step, ...]] = field(default_factory=dict)
 
     @property
     def has_async(self) -> bool:
@@ -75,13 +90,27 @@ class ResolvedPolicy:
         return any(rule.is_async() for rule in self.rules)
 
     def matching(self, initial: str | None, proposed: str | None) -> tuple[type[Rule], ...]:
-        """The rules that concern a transition, in order (remembered: there are at most 100 pairs)."""
+        """The rules that concern a transition, in order."""
+        return tuple(step.rule for step in self.steps(initial, proposed))
+
+    def steps(self, initial: str | None, proposed: str | None) -> tuple[Step, ...]:
+        """As `matching`, for the engine (remembered: there are at most 100 pairs)."""
         key = (initial, proposed)
-        found = self._matching.get(key)
+        found = self._steps.get(key)
         if found is None:
-            found = tuple(r for r in self.rules if r.concerns(initial, proposed))
-            self._matching[key] = found
+            found = tuple(self._step(rule) for rule in self.rules if rule.concerns(initial, proposed))
+            self._steps[key] = found
         return found
+
+    def _step(self, rule: type[Rule]) -> Step:
+        return Step(
+            rule,
+            rule.rule_name(),
+            self.foreign.get(rule),
+            rule.transform,
+            asks=rule.before is not Rule.before,
+            leaves=rule.after is not Rule.after or rule.cleanup is not Rule.cleanup,
+        )
 
 
 def resolve(
