@@ -135,19 +135,19 @@ class _label(sa.sql.expression.ColumnElement[str]):  # noqa: N801 - reads as a f
     type = sa.String()
 
     def __init__(self, name: str) -> None:
-        self.column, self.label = event_resources.c.resource, sa.bindparam(name, type_=sa.Text())
+        self.column, self.wanted = event_resources.c.resource, sa.bindparam(name, type_=sa.Text())
 
 
 @compiles(_label, SQLITE)
 def _label_sqlite(element: _label, compiler: Any, **kw: Any) -> str:
     # Not json_extract: a label may have any characters, and a JSON path cannot quote all of them.
-    column, label = compiler.process(element.column, **kw), compiler.process(element.label, **kw)
+    column, label = compiler.process(element.column, **kw), compiler.process(element.wanted, **kw)
     return f"(SELECT label.value FROM json_each({column}) AS label WHERE label.key = {label})"
 
 
 @compiles(_label, POSTGRESQL)
 def _label_postgresql(element: _label, compiler: Any, **kw: Any) -> str:
-    column, label = compiler.process(element.column, **kw), compiler.process(element.label, **kw)
+    column, label = compiler.process(element.column, **kw), compiler.process(element.wanted, **kw)
     return f"({column} ->> {label} ::text)"
 
 

@@ -142,14 +142,14 @@ def _by_time(shape: Shape) -> Statement:
 @lru_cache(128)
 def _by_label(shape: Shape, countable: Countable) -> Statement:
     """Events by name or by resource; a resource is called what its latest event calls it."""
-    if countable is Countable.event:
-        value, label = events.c.event, events.c.event
-    else:
+    value: Any = events.c.event
+    label: Any = value
+    if countable is Countable.resource:
         value = events.c.resource_id
         label = sa.func.coalesce(
             json_value(events.c.resource, "prefect.resource.name"),
             json_value(events.c.resource, "prefect.name"),
-            events.c.resource_id,
+            value,
         )
     ranked = (
         sa.select(

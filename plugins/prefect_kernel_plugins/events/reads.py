@@ -149,11 +149,11 @@ async def read_events_page(request: web.Request) -> web.Reply:
 
 async def _answer(request: web.Request, filter: EventFilter, limit: int, offset: int, total: int | None) -> web.Reply:
     storage = request.kernel.storage
-    rows, total = await storage.read(page, filter, limit, offset, total)
-    token = to_token(filter, total, limit, offset)
+    rows, number = await storage.read(page, filter, limit, offset, total)
+    token = to_token(filter, number, limit, offset)
     link = None if token is None else f"{_api(request)}/events/filter/next?page-token={token}"
     found = EVENT_WIRE.many(storage.dialect, rows)
-    return web.raw(b'{"events":%b,"total":%d,"next_page":%b}' % (found, total, web.dumps(link)))
+    return web.raw(b'{"events":%b,"total":%d,"next_page":%b}' % (found, number, web.dumps(link)))
 
 
 def _api(request: web.Request) -> str:

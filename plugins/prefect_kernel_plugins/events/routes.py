@@ -13,6 +13,7 @@ from prefect_kernel.web.websocket import Disconnected
 
 from .group import group
 from .received import Event, Limits, Received, from_body, from_frame
+from .sink import SINK
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,8 +28,9 @@ async def create_events(request: web.Request, body: list[Event]) -> web.Reply:
     events = from_body(body, request.content, kernel.clock.now())
     if len(events) < len(body):
         log.warning("%d events larger than %d bytes were refused", len(body) - len(events), Limits.size_bytes)
-    committed = await kernel.event_sink.put(events)
-    kernel.event_sink.hurry()
+    sink = kernel.stash[SINK]
+    committed = await sink.put(events)
+    sink.hurry()
     await committed
     return web.no_content()
 
@@ -39,7 +41,7 @@ async def stream_events_in(socket: web.WebSocket) -> None:
     if not await socket.handshake():
         return
     kernel = socket.kernel
-    sink, clock = kernel.event_sink, kernel.clock
+    sink, clock = kernel.stash[SINK], kernel.clock
     tickets: deque[asyncio.Future[None]] = deque()
     while True:
         try:

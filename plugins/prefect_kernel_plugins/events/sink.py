@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from prefect_kernel import errors
 from prefect_kernel.sql import Unit
+from prefect_kernel.stash import StashKey
 
 from ..task_runs.recorder import record, records
 from .received import Received
@@ -150,11 +151,14 @@ class EventSink:
         self._hurried.set()
 
 
+SINK = StashKey[EventSink]("the event sink")
+
+
 @asynccontextmanager
 async def event_sink(kernel: Kernel) -> AsyncIterator[None]:
-    """Lifespan of the sink: `kernel.event_sink` exists inside."""
+    """Lifespan of the sink: `kernel.stash[SINK]` exists inside."""
     sink = EventSink(kernel)
-    kernel.event_sink = sink
+    kernel.stash[SINK] = sink
     task = asyncio.create_task(sink.run(), name="event sink")
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,23 +12,23 @@ import sqlalchemy as sa
 from prefect_kernel import web
 from prefect_kernel.ids import uuid7
 from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql.types import POSTGRESQL, timestamp_to_text
 
 from ..common.fields import DateTime, Input
 from .group import group
 from .tables import log
 
-_KEYS = [column.name for column in log.columns]
 _INSERT = Statement(
     by_dialect(
-        sqlite=sa.insert(log).values({name: sa.bindparam(name, type_=log.c[name].type) for name in _KEYS}),
+        # One row at a time (that is its fastest way), with values as they are stored.
+        sqlite=sa.insert(log).values({c.name: sa.bindparam(c.name, type_=sa.Text()) for c in log.columns}),
         postgresql="""
-        INSERT INTO log (id, created, updated, name, level, flow_run_id, task_run_id, message, timestamp)
-        SELECT * FROM unnest(:id ::uuid[], :created ::timestamptz[], :updated ::timestamptz[], :name ::text[],
-                             :level ::smallint[], :flow_run_id ::uuid[], :task_run_id ::uuid[], :message ::text[],
-                             :timestamp ::timestamptz[])""",
+        INSERT INTO log (id, name, level, message, timestamp, flow_run_id, task_run_id, created, updated)
+        SELECT l.*, :created ::timestamptz, :created ::timestamptz
+          FROM unnest(:id ::uuid[], :name ::text[], :level ::smallint[], :message ::text[], :timestamp ::timestamptz[],
+                      :flow_run_id ::uuid[], :task_run_id ::uuid[]) AS l""",
     )
 )
-"""On SQLite one row at a time (that is its fastest way), on PostgreSQL all rows in one statement."""
 
 
 class LogCreate(Input):
@@ -41,32 +42,31 @@ class LogCreate(Input):
     task_run_id: UUID | None = None
 
 
-def insert(dialect: str, logs: list[LogCreate], now: datetime) -> Unit[None]:
+def insert(dialect: str, logs: Sequence[LogCreate], now: datetime) -> Unit[None]:
     """Store log lines, all or none. NUL characters, which PostgreSQL cannot store, are left out of texts."""
+    if not logs:
+        return
     rows: list[dict[str, Any]] = [
         {
             "id": uuid7(),
-            "created": now,
-            "updated": now,
             "name": line.name.replace("\x00", ""),
             "level": line.level,
-            "flow_run_id": None if line.flow_run_id is None else str(line.flow_run_id),
-            "task_run_id": None if line.task_run_id is None else str(line.task_run_id),
             "message": line.message.replace("\x00", ""),
             "timestamp": line.timestamp,
+            "flow_run_id": None if line.flow_run_id is None else str(line.flow_run_id),
+            "task_run_id": None if line.task_run_id is None else str(line.task_run_id),
         }
         for line in logs
     ]
-    if not rows:
+    if dialect == POSTGRESQL:
+        yield _INSERT.bind({key: [row[key] for row in rows] for key in rows[0]} | {"created": now})
         return
-    if dialect == "postgresql":
-        yield _INSERT.bind({key: [row[key] for row in rows] for key in _KEYS})
-    else:
-        yield _INSERT.many(rows)
+    times = dict.fromkeys(("created", "updated"), timestamp_to_text(now))
+    yield _INSERT.many([row | times | {"timestamp": timestamp_to_text(row["timestamp"])} for row in rows])
 
 
-@group.post("/", body=list[LogCreate], status=201)
-async def create_logs(request: web.Request, body: list[LogCreate]) -> web.Reply:
+@group.post("/", body=Sequence[LogCreate], status=201)
+async def create_logs(request: web.Request, body: Sequence[LogCreate]) -> web.Reply:
     """Store the log lines of runs."""
     kernel = request.kernel
     await kernel.storage.write(insert, kernel.storage.dialect, body, kernel.clock.now())

@@ -1,0 +1,63 @@
+"""Lists of logs."""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+
+from prefect_kernel import web
+from prefect_kernel.filtering import Shape
+from prefect_kernel.sql import Statement
+from prefect_kernel.sql.paging import page_statement
+from prefect_kernel.wire import Field, Wire
+
+from ..common.paging import Listed, checked_limit, read_list
+from .filters import LOGS
+from .group import group
+from .tables import log
+
+LOG_WIRE = Wire(
+    [
+        Field("id", "word"),
+        Field("created", "time"),
+        Field("updated", "time"),
+        Field("name", "text"),
+        Field("level", "int"),
+        Field("message", "text"),
+        Field("timestamp", "time"),
+        Field("flow_run_id", "word"),
+        Field("task_run_id", "word"),
+    ]
+)
+"""A log line as clients see it."""
+
+_COLUMNS = [log.c[member.key] for member in LOG_WIRE.members]
+
+
+class LogSort(str, Enum):
+    """How lists of logs can be sorted."""
+
+    TIMESTAMP_ASC = "TIMESTAMP_ASC"
+    TIMESTAMP_DESC = "TIMESTAMP_DESC"
+
+
+class LogList(LOGS.body("_LogList", Listed)):  # type: ignore[misc]
+    """Body of POST /logs/filter."""
+
+    sort: LogSort = LogSort.TIMESTAMP_ASC
+
+
+@lru_cache(128)
+def page(shape: Shape, descending: bool) -> Statement:
+    """The log lines that match a shape, in order of time."""
+    sort = (log.c.timestamp, descending)
+    return page_statement(log, _COLUMNS, lambda found: found, LOGS.conditions(shape), sort)
+
+
+@group.post("/filter", body=LogList, embed=True, permission="read", response="Log[]")
+async def read_logs(request: web.Request, body: LogList) -> web.Reply:
+    """The log lines that match, the oldest first unless `sort` says otherwise."""
+    params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
+    statement = page(LOGS.take(body, params), body.sort is LogSort.TIMESTAMP_DESC)
+    storage = request.kernel.storage
+    return web.raw(await storage.read(read_list, storage.dialect, LOG_WIRE, statement, params))
