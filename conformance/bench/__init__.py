@@ -1,0 +1,1 @@
+"""A benchmark: the kernel and Python Prefect side by side, on copies of one database."""
