@@ -51,12 +51,14 @@ async def propose(
 
 
 async def _detached(kernel: Kernel, unit: Callable[..., Unit[Move]], args: Any, options: Any) -> Move:
-    for _ in range(MAX_ATTEMPTS):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         move: Move = await _decided(kernel, unit(kernel, *args, **options, detached=True))
         try:
             await kernel.storage.write(_commit, move, [])
-        except (_Outdated, errors.Raced):
-            continue
+        except (_Outdated, errors.Raced) as error:
+            if attempt < MAX_ATTEMPTS or not move.foreign_writes:
+                continue
+            _refuse(move, error)  # by now it is more likely that a rule expects what never is
         except errors.StorageUnavailable:
             raise
         except errors.StorageError as error:
@@ -108,7 +110,7 @@ def _commit(move: Move, started: list[None]) -> Unit[None]:
     yield from move.commit()
 
 
-def _refuse(move: Move, error: errors.StorageError) -> None:
+def _refuse(move: Move, error: errors.KernelError) -> None:
     """Abort a transition of which nothing was written, since the database refused what a rule had declared."""
     rules = ", ".join(move.foreign_writes)
     log.error("a write declared by rule %s failed; the transition is aborted", rules, exc_info=error)
