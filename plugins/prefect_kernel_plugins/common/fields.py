@@ -92,3 +92,6 @@ def run_name(value: Any) -> Any:
 
 RunName = Annotated[str, BeforeValidator(run_name)]
 """A run's name; empty or null gives two random words."""
+
+NewRunName = Annotated[str | None, BeforeValidator(run_name)]
+"""As RunName, for a member that may be left out."""

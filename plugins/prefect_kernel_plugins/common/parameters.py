@@ -158,13 +158,18 @@ def prepared(schema: dict[str, Any], *, nullable_defaults: bool = False) -> dict
 
 
 def check(values: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Check values against a schema. Raises ParameterError with the first problem, or CircularReference."""
+    """Check values against a parameter schema. Raises ParameterError with the first problem, or CircularReference."""
+    validate(values, prepared(schema))
+
+
+def validate(values: dict[str, Any], schema: dict[str, Any]) -> None:
+    """Check values against a 2020-12 schema. Raises as `check` does."""
     import jsonschema
     import referencing
     import referencing.exceptions
 
     try:
-        jsonschema.validate(values, prepared(schema), jsonschema.Draft202012Validator, registry=referencing.Registry())
+        jsonschema.validate(values, schema, jsonschema.Draft202012Validator, registry=referencing.Registry())
     except RecursionError:
         raise CircularReference("the schema refers to itself") from None
     except referencing.exceptions.Unresolvable as error:

@@ -11,7 +11,7 @@ from .fields import Lenient
 
 class _RunPolicy(Lenient):
     max_retries: int = 0
-    retry_delay_seconds: float = 0
+    retry_delay_seconds: float = 0.0
     retries: int | None = None
 
     @model_validator(mode="before")

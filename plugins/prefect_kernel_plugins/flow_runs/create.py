@@ -194,13 +194,17 @@ def create(
         "idempotency_key": body.idempotency_key,
         "work_queue_name": body.work_queue_name,
         "work_queue_id": queue_id,
-        "job_variables": body.job_variables or {},
+        # The reference's two ways to insert differ: only the one with a key takes null as null.
+        "job_variables": body.job_variables if body.idempotency_key else body.job_variables or {},
         "deployment_id": deployment_id,
         "created_by": created_by,
     }
-    id, new, move = yield from insert_run(
-        kernel, run, context, make, now, api_version=api_version, client_version=client_version
-    )
+    try:
+        id, new, move = yield from insert_run(
+            kernel, run, context, make, now, api_version=api_version, client_version=client_version
+        )
+    except errors.ObjectNotFound as error:  # the parent task run, which the database refuses too
+        raise errors.IntegrityViolation(error.message) from None
     if move is not None and context["related"] is not None:
         queue, pool_id, pool = context["related"][4:7]
         return new_row(run, move.validated, queue, pool_id, pool, kernel.storage.dialect), new

@@ -12,9 +12,13 @@ from prefect_kernel.declare import Declared, carry_out
 from prefect_kernel.sql import Statement, Unit, point_read
 from prefect_kernel.sql.types import JSON, UUID, Timestamp
 
+from ..common.job_variables import check_job_variables
+from ..common.parameters import CircularReference, ParameterError
 from ..common.policies import policy_to_json
 from ..concurrency_limits_v2.slots import release_slots
+from ..deployments.tables import deployment
 from ..logs.tables import log
+from ..work_pools.tables import work_pool, work_queue
 from .schemas import FlowRunUpdate
 from .tables import flow_run
 from .transitions import load
@@ -37,6 +41,15 @@ _SET_LABELS = Statement(
     sa.update(flow_run)
     .values(labels=sa.bindparam("new_labels", type_=JSON()), updated=sa.bindparam("now", type_=Timestamp()))
     .where(_ID)
+)
+_JOB_TEMPLATE = Statement(
+    sa.select(work_pool.c.base_job_template, deployment.c.infra_overrides)
+    .select_from(
+        deployment.join(work_queue, work_queue.c.id == deployment.c.work_queue_id).join(
+            work_pool, work_pool.c.id == work_queue.c.work_pool_id
+        )
+    )
+    .where(deployment.c.id == sa.bindparam("id", type_=UUID()))
 )
 _updates: dict[tuple[str, ...], Statement] = {}
 
@@ -70,12 +83,26 @@ def update(id: str, body: FlowRunUpdate, now: datetime) -> Unit[bool]:
             raise errors.BadRequest(f"Job variables for a flow run in state {state.type} cannot be updated")
         if context.get("deployment") is None:
             raise errors.BadRequest("A deployment for the flow run could not be found")
+        yield from _check_job_variables(context["deployment"]["id"], body.job_variables)
     names = tuple(name for name in _CHANGEABLE if name in body.model_fields_set)
     values: dict[str, Any] = {name: getattr(body, name) for name in names}
     if "empirical_policy" in values:
         values["empirical_policy"] = policy_to_json(body.empirical_policy)
     changed = yield _update(names).bind({**values, "updated": now, "run_id": id})
     return bool(changed)
+
+
+def _check_job_variables(deployment_id: str, given: dict[str, Any]) -> Unit[None]:
+    rows = yield _JOB_TEMPLATE(id=deployment_id)
+    if not rows:  # served by a process of its own, without a work pool
+        return
+    template, of_deployment = rows[0]
+    try:
+        yield from check_job_variables(template, of_deployment, given)
+    except ParameterError as error:
+        raise errors.Unprocessable(f"Error updating flow run: {error}") from None
+    except CircularReference:
+        raise errors.Unprocessable("Invalid schema: Unable to validate schema with circular references.") from None
 
 
 def add_labels(id: str, labels: dict[str, Any], now: datetime) -> Unit[None]:

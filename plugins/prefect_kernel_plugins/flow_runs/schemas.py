@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from ..common.fields import Input, KeyValueLabels, Lenient, RunName, SizedParameters, run_name
+from ..common.fields import Input, KeyValueLabels, Lenient, NewRunName, RunName, SizedParameters, run_name
 from ..common.policies import FlowRunPolicy
 from ..states import StateCreate
 
@@ -36,7 +36,7 @@ class FlowRunCreate(Input):
 class FlowRunUpdate(Input):
     """What may be changed in a flow run; only members that were given are."""
 
-    name: RunName | None = None
+    name: NewRunName = None
     flow_version: str | None = None
     parameters: SizedParameters = {}
     empirical_policy: FlowRunPolicy = FlowRunPolicy()
