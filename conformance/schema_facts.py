@@ -1,7 +1,7 @@
 """What a database consists of, as plain values that compare: read from the catalogs, not from any DDL text of ours.
 
 Two databases with equal facts have equal tables, columns (in order), types, defaults, constraints, indexes, enums and
-extensions. Tables named `kernel_…` are left out: they are ours, not Prefect's.
+extensions. Tables and indexes named `kernel_…` are left out: they are ours, not Prefect's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def sqlite_facts(connection: sqlite3.Connection) -> Facts:
     def query(sql: str, *args: Any) -> list[list[Any]]:
         return [list(row) for row in connection.execute(sql, args)]
 
-    ours = "name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl_name NOT LIKE 'kernel\\_%' ESCAPE '\\'"
+    ours = " AND ".join(
+        f"{column} NOT LIKE '{prefix}\\_%' ESCAPE '\\'"
+        for column, prefix in (("name", "sqlite"), ("name", "kernel"), ("tbl_name", "kernel"))
+    )
     tables: Facts = {}
     for name, sql in query(f"SELECT name, sql FROM sqlite_master WHERE type = 'table' AND {ours} ORDER BY name"):
         unique = []
@@ -86,7 +89,7 @@ FROM pg_index x
 JOIN pg_class c ON c.oid = x.indrelid
 JOIN pg_class i ON i.oid = x.indexrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {_IN_SCHEMA}
+WHERE {_IN_SCHEMA} AND i.relname NOT LIKE 'kernel\\_%'
 ORDER BY 1, 2
 """
 _PG_ENUMS = """

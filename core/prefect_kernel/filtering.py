@@ -59,29 +59,43 @@ class Op:
 
 
 class AnyOf(Op):
-    """The column is one of the listed values; an empty list matches nothing."""
+    """The column is one of the listed values; an empty list matches nothing.
 
-    negate = False
+    A single value is compared by itself: so plans know that there is one, and an index can serve a sort after it.
+    """
 
     def __init__(self, column: sa.ColumnElement[Any], of: Any = str) -> None:
         self.column, self.type = column, list[of]
         self._convert = str if of is UUID else None
 
     def take(self, value: list[Any], params: Params) -> Any:
-        params[self.bind] = value if self._convert is None else [self._convert(item) for item in value]
-        return True
+        items = value if self._convert is None else [self._convert(item) for item in value]
+        if len(items) == 1:
+            params[f"{self.bind}_one"] = items[0]
+            return True
+        params[self.bind] = items
+        return False
 
     def clause(self, token: Any) -> Clause:
-        return in_list(self.column, self.bind, negate=self.negate)
+        return self.on(self.column, token)
+
+    def on(self, column: sa.ColumnElement[Any], single: bool) -> Clause:
+        """The same condition on another column, such as a foreign key that holds these values."""
+        if single:
+            return column == sa.bindparam(f"{self.bind}_one", type_=self.column.type)
+        return in_list(column, self.bind)
 
 
 class NoneOf(AnyOf):
     """The column is none of the listed values (and not NULL); an empty list is not used."""
 
-    negate = True
-
     def take(self, value: list[Any], params: Params) -> Any:
         return super().take(value, params) if value else None
+
+    def on(self, column: sa.ColumnElement[Any], single: bool) -> Clause:
+        if single:
+            return column != sa.bindparam(f"{self.bind}_one", type_=self.column.type)
+        return in_list(column, self.bind, negate=True)
 
 
 class AnyLabel(Op):
@@ -308,11 +322,22 @@ class Subject:
         self.key, self.accepts = key, tuple(accepts)
         self.nodes: dict[str, Node] = {key: node}
         self._relations: list[tuple[tuple[str, ...], Exists]] = []
+        self._keys: dict[str, sa.ColumnElement[Any]] = {}
 
-    def relate(self, nodes: Mapping[str, Node], exists: Exists) -> None:
-        """Take the filters of related resources; one EXISTS for all of `nodes`."""
+    def relate(
+        self,
+        nodes: Mapping[str, Node],
+        exists: Exists,
+        keys: Mapping[str, sa.ColumnElement[Any]] | None = None,
+    ) -> None:
+        """Take the filters of related resources; one EXISTS for all of `nodes`.
+
+        `keys` are this resource's foreign keys to them: where related rows are asked for by their ids, the key is
+        compared too, so that its index can be used.
+        """
         self.nodes.update(nodes)
         self._relations.append((tuple(nodes), exists))
+        self._keys.update(keys or {})
 
     def body(self, title: str, base: type[BaseModel], names: Mapping[str, str] | None = None) -> type[Any]:
         """The model of a request's body: the filters, and the members of `base`. `names` renames filters."""
@@ -336,6 +361,12 @@ class Subject:
         clauses = {key: self.nodes[key].clause(part) for key, part in shape}
         own = clauses.get(self.key)
         out = [] if own is None else [own]
+        for key, part in shape:
+            token = conjunct(part, "id", "any_") if key in self._keys else None
+            if token is not None:
+                ids = self.nodes[key].members["id"]
+                assert isinstance(ids, Node)
+                out.append(cast("AnyOf", ids.members["any_"]).on(self._keys[key], token))
         for keys, exists in self._relations:
             used = {key: clauses[key] for key in keys if key in clauses}
             if used:

@@ -81,7 +81,7 @@ def _in_queue(used: Mapping[str, Clause | None]) -> Clause:
     return sa.exists().select_from(source).where(work_queue.c.id == deployment.c.work_queue_id, *conditions)
 
 
-DEPLOYMENTS.relate({"flows": FLOW_FILTER}, _of_flow)
+DEPLOYMENTS.relate({"flows": FLOW_FILTER}, _of_flow, {"flows": deployment.c.flow_id})
 DEPLOYMENTS.relate({"work_pools": WORK_POOL_FILTER, "work_pool_queues": WORK_QUEUE_FILTER}, _in_queue)
 
 __all__ = ["DEPLOYMENTS", "DEPLOYMENT_FILTER"]

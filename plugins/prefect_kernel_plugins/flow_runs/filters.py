@@ -84,6 +84,6 @@ def _given(used: Mapping[str, Clause | None]) -> list[Clause]:
     return [clause for clause in used.values() if clause is not None]
 
 
-FLOW_RUNS.relate({"deployments": DEPLOYMENT_FILTER}, _of_deployment)
+FLOW_RUNS.relate({"deployments": DEPLOYMENT_FILTER}, _of_deployment, {"deployments": flow_run.c.deployment_id})
 FLOW_RUNS.relate({"work_pools": WORK_POOL_FILTER}, _of_pool)
-FLOW_RUNS.relate({"work_pool_queues": WORK_QUEUE_FILTER}, _of_queue)
+FLOW_RUNS.relate({"work_pool_queues": WORK_QUEUE_FILTER}, _of_queue, {"work_pool_queues": flow_run.c.work_queue_id})

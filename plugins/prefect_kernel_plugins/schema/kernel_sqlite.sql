@@ -22,3 +22,13 @@ CREATE TABLE kernel_migration (
 
 INSERT INTO kernel_alembic_version (version_num) VALUES ('0001');
 
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__start ON flow_run (coalesce(start_time, expected_start_time));
+
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__state_type_expected_start ON flow_run (state_type, expected_start_time);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__deployment_id_start ON flow_run (deployment_id, coalesce(start_time, expected_start_time));
+
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__flow_id_start ON flow_run (flow_id, coalesce(start_time, expected_start_time));
+
+UPDATE kernel_alembic_version SET version_num='0002' WHERE kernel_alembic_version.version_num = '0001';
+

@@ -110,7 +110,7 @@ def _flow_run_of(used: Mapping[str, Clause | None]) -> Clause:
 _RUNS = {"flow_runs": FLOW_RUN_FILTER, "task_runs": TASK_RUN_FILTER}
 FLOWS.relate(_RUNS, _flow_has)
 DEPLOYMENTS.relate(_RUNS, _deployment_has)
-FLOW_RUNS.relate({"flows": FLOW_FILTER, "task_runs": TASK_RUN_FILTER}, _flow_run_of)
+FLOW_RUNS.relate({"flows": FLOW_FILTER, "task_runs": TASK_RUN_FILTER}, _flow_run_of, {"flows": flow_run.c.flow_id})
 
 TASK_RUNS = Subject("task_runs", TASK_RUN_FILTER, ["flows", "flow_runs", "task_runs", "deployments"])
 """Lists of task runs."""
@@ -126,4 +126,8 @@ def _task_run_of(used: Mapping[str, Clause | None]) -> Clause:
     return sa.exists().select_from(source).where(flow_run.c.id == task_run.c.flow_run_id, *_given(used))
 
 
-TASK_RUNS.relate({"flows": FLOW_FILTER, "flow_runs": FLOW_RUN_FILTER, "deployments": DEPLOYMENT_FILTER}, _task_run_of)
+TASK_RUNS.relate(
+    {"flows": FLOW_FILTER, "flow_runs": FLOW_RUN_FILTER, "deployments": DEPLOYMENT_FILTER},
+    _task_run_of,
+    {"flow_runs": task_run.c.flow_run_id},
+)

@@ -36,7 +36,7 @@ def create_index(name: str, on: str, *, unique: bool = False) -> None:
     """Make an index `ON on`, on PostgreSQL without blocking those who write to the table meanwhile."""
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if op.get_context().dialect.name == "sqlite":
-        op.execute(f"CREATE {kind} {name} ON {on}")
+        op.execute(f"CREATE {kind} IF NOT EXISTS {name} ON {on}")
         return
     with op.get_context().autocommit_block():
         # What an interrupted build leaves behind is an invalid index of this name.
