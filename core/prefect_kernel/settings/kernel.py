@@ -11,11 +11,16 @@ class KernelSettings(Group):
     plugins: Names = field((), "Plugins that must be loaded: entry points, import paths or files, separated by commas.")
     disable: Names = field((), "Plugins that must not be loaded, separated by commas.")
     no_autoload: bool = field(False, "Whether installed plugins that nobody named are left alone.")
-    server: str = field("hypercorn", "ASGI server: `hypercorn`, `uvicorn`, `granian`, or one that a plugin brings.")
+    server: str = field(
+        "native", "ASGI server: `native`, `hypercorn`, `uvicorn` (extra `fast`), or one that a plugin brings."
+    )
     plugin_timeout: float = field(
         10.0, "Seconds that a plugin has for each of its hooks, rules and checks before it is given up.", gt=0
     )
     max_body_bytes: int = field(64 * 1024 * 1024, "Bytes that the body of a request may have.", gt=0)
+    body_timeout_seconds: float = field(
+        60.0, "Seconds for which the body of a request may stand still before the request is given up.", gt=0
+    )
     sqlite_synchronous: Literal["normal", "full"] = field(
         "normal",
         "What survives a power cut: `full` waits for the disk at each commit. A crash loses nothing either way.",

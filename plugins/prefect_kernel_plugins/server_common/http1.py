@@ -1,8 +1,4 @@
-"""An HTTP/1.1 connection, parsed by llhttp (through httptools).
-
-Takes the place of Hypercorn's own HTTP/1.1 classes (`TCPServer`, `H11Protocol`, `HTTPStream`), whose parser, tasks and
-event objects cost several times as much as a small request of the API itself.
-"""
+"""An HTTP/1.1 connection, parsed by llhttp (through httptools)."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import logging
 from collections import deque
 from math import inf
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
 
@@ -20,11 +15,11 @@ from prefect_kernel_plugins.server_common.handshake import Handshake, wants_webs
 from prefect_kernel_plugins.server_common.hub import Hub
 from prefect_kernel_plugins.server_common.request import HTTPRequest
 from prefect_kernel_plugins.server_common.response import whole
+from prefect_kernel_plugins.server_common.scope import http_scope
 from prefect_kernel_plugins.server_common.websocket import WebSocketConnection
 
 log = logging.getLogger("prefect_kernel.server")
 
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
 _NO_PARSER = httptools.HttpRequestParser(object())
 _LINGER = 2.0
 """Seconds in which a client may read a last response while its own bytes are thrown away."""
@@ -102,6 +97,8 @@ class HTTPConnection(asyncio.Protocol):
         else:
             if self._loose > self.hub.config.max_header_size:
                 self._refuse(431)
+            elif self._arriving is not None:
+                self.expect_body()
             elif self._in_head and self._current is None and self._deadline == inf:
                 self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
 
@@ -177,7 +174,7 @@ class HTTPConnection(asyncio.Protocol):
             raise _Refused(431)
         if hosts != 1 and (hosts or version == "1.1"):
             raise _Refused(400)
-        self._scope = self._read_target(parser.get_method().decode(), version)
+        self._scope = self._make_scope(parser.get_method().decode(), version)
         self._for_socket = version == "1.1" and parser.should_upgrade() and wants_websocket(self._headers)
         if self._for_socket:
             return
@@ -205,44 +202,22 @@ class HTTPConnection(asyncio.Protocol):
         self._loose = 0
         request, self._arriving = self._arriving, None
         if request is not None:
+            if request is self._current and not request.answered:
+                self._deadline = inf
             request.end()
             if request.answered and request is self._current:
                 self._next()  # it was answered before it was whole
 
     # ------------------------------------------------------------------ requests
-    def _read_target(self, method: str, version: str) -> Scope:
-        url = self._url
+    def _make_scope(self, method: str, version: str) -> Scope:
         if method == "CONNECT":
             raise _Refused(501)
-        if not url.startswith(b"/") and url != b"*":
-            try:
-                parsed = httptools.parse_url(url)  # http://host/path, as proxies send it
-            except httptools.HttpParserInvalidURLError:
-                raise _Refused(400) from None
-            url = (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
-        raw_path, _, query = url.partition(b"?")
-        if b"#" in url:
+        scope = http_scope(
+            method, self._url, version, self._headers, scheme=self._scheme, client=self._client, server=self._server
+        )
+        if scope is None:
             raise _Refused(400)
-        try:
-            path = raw_path.decode("ascii")
-        except UnicodeDecodeError:
-            raise _Refused(400) from None
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": version,
-            "method": method,
-            "scheme": self._scheme,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "root_path": "",
-            "headers": self._headers,
-            "client": self._client,
-            "server": self._server,
-            "state": {},
-            "extensions": {},
-        }
+        return scope
 
     def answered(self, request: HTTPRequest) -> None:
         """The response to the current request is complete."""
@@ -343,6 +318,13 @@ class HTTPConnection(asyncio.Protocol):
         if self._paused and not self._queue and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
+            self.expect_body()
+
+    def expect_body(self) -> None:
+        """Give the client its time for the next piece of the body that is being read."""
+        request = self._arriving
+        if request is not None and request is self._current and not request.answered:
+            self._deadline = self.hub.loop.time() + self.hub.config.body_timeout
 
     def _last_words(self, response: bytes) -> None:
         self._transport.write(response)
@@ -373,6 +355,11 @@ class HTTPConnection(asyncio.Protocol):
             return
         if self._deaf:
             self._transport.abort()
+        elif self._current is not None and not self._current.answered:
+            if self._paused or self._current.expects_continue:  # it is the application that takes its time
+                self.expect_body()
+            else:
+                self._refuse(408)
         elif self._in_head:
             self._refuse(408)
         else:

@@ -36,7 +36,8 @@ class Hub:
         self._emptied: asyncio.Future[None] | None = None
         # One timer for all: a timer per request costs more than its parsing. Late by a tenth of a second at most
         # for short limits, by a second for long ones.
-        self._period = min(1.0, max(0.1, min(config.keep_alive_timeout, config.header_timeout) / 4))
+        shortest = min(config.keep_alive_timeout, config.header_timeout, config.body_timeout)
+        self._period = min(1.0, max(0.1, shortest / 4))
         self._timer = loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
@@ -48,9 +49,13 @@ class Hub:
     def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a call of the application."""
         task = self.loop.create_task(work)
+        self.watch(task)
+        return task
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Let a call of the application finish before the server ends."""
         self.tasks.add(task)
         task.add_done_callback(self._done)
-        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)

@@ -128,6 +128,7 @@ class HTTPRequest:
                 self.expects_continue = False
                 if not self.started:
                     self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    self.connection.expect_body()
             if self._waiter is not None:
                 raise RuntimeError("Two tasks receive one request.")
             self._waiter = self.connection.hub.loop.create_future()

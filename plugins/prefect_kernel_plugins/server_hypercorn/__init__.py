@@ -1,4 +1,4 @@
-"""The default ASGI server."""
+"""Hypercorn, for who prefers it to the default server (`--server hypercorn`)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from prefect_kernel.ports.server import ServerRunner
-from tests.plugins.servers.conftest import Stage
+from tests.plugins.servers.conftest import Can, Stage, needs
 from tests.plugins.servers.support import echo, read_body, reply, serving
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -33,6 +33,7 @@ def test_request_reaches_the_application_as_sent(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.READ_PROXY_TARGETS)
 def test_absolute_target_is_reduced_to_its_path(stage: Stage) -> None:
     """A proxy's `GET http://host/path?q` is the same request as `GET /path?q`."""
 
@@ -157,6 +158,7 @@ def test_expect_continue(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.ASK_LATE)
 def test_expect_continue_refused(stage: Stage) -> None:
     """An application that answers without reading the body gets it neither asked for nor mistaken for a request."""
 
@@ -174,6 +176,7 @@ def test_expect_continue_refused(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.DROP_BODIES)
 def test_answer_before_the_body_has_come(stage: Stage) -> None:
     """The rest of a body that nobody wants is dropped, and the connection goes on with the next request."""
 
@@ -213,6 +216,7 @@ def test_responses_without_length_are_chunked(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.COUNT)
 def test_length_is_added_to_whole_responses(stage: Stage) -> None:
     """A response sent in one piece gets a content-length; HEAD, 204 and 304 get no body."""
 
@@ -248,22 +252,36 @@ def test_length_is_added_to_whole_responses(stage: Stage) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", 400),
         (b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET / HTTP/3.9\r\nHost: x\r\n\r\n", 400),
+        pytest.param(b"GET / HTTP/3.9\r\nHost: x\r\n\r\n", 400, marks=needs(Can.REFUSE_ODDITIES)),
         (b"GET /\r\nHost: x\r\n\r\n", 400),
         (b"GET /HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            marks=needs(Can.REFUSE_ODDITIES),
+        ),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        pytest.param(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501, marks=needs(Can.REFUSE_ODDITIES)),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),  # TLS
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 70000 + b"\r\n\r\n", 431),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, marks=needs(Can.STAY_WITH_HTTP1)),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 70000 + b"\r\n\r\n", 431, marks=needs(Can.ANSWER_BAD_HEADS)
+        ),
         (b"GET /" + b"a" * 70000, 431),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n", 413),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001, 413),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n", 413, marks=needs(Can.LIMIT_BODIES)),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            400,
+            marks=needs(Can.LIMIT_BODIES),
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n" + b"x" * 1001,
+            413,
+            marks=needs(Can.LIMIT_BODIES),
+        ),
     ],
     ids=lambda value: value[:60].decode("latin-1") if isinstance(value, bytes) else str(value),
 )
@@ -282,6 +300,7 @@ def test_bad_requests_are_refused(stage: Stage, request_: bytes, status: int) ->
     stage.play(scenario)
 
 
+@needs(Can.LIMIT_BODIES)
 def test_largest_allowed_body(stage: Stage) -> None:
     """A body of exactly the limit is accepted, with a length and chunked."""
 
@@ -297,6 +316,7 @@ def test_largest_allowed_body(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.LIMIT_BODIES)
 def test_response_to_a_refused_upload_is_not_lost(stage: Stage) -> None:
     """A client that is still sending a body that is too large can read the 413: the connection is not reset."""
 
@@ -310,6 +330,7 @@ def test_response_to_a_refused_upload_is_not_lost(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.STAY_WITH_HTTP1)
 def test_other_upgrades_are_not_made(stage: Stage) -> None:
     """`Upgrade: h2c` is answered in HTTP/1.1, and the connection goes on in it."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from prefect_kernel.errors import ServerError
 from prefect_kernel.ports.server import ServeConfig, loop_factory, open_sockets, stop_on_signals
 from prefect_kernel.workers import run_workers
-from prefect_kernel_plugins.server_hypercorn import HypercornRunner
+from prefect_kernel_plugins.server_native import NativeRunner
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -53,7 +53,7 @@ def main() -> int:
             stop = asyncio.Event()
             stop_on_signals(stop)
             config = ServeConfig(sockets=sockets, graceful_timeout=10)
-            await HypercornRunner().serve(application, config, lambda _: say("ready", os.getpid()), stop)
+            await NativeRunner().serve(application, config, lambda _: say("ready", os.getpid()), stop)
 
         with asyncio.Runner(loop_factory=loop_factory()) as loops:
             loops.run(serve())
