@@ -144,13 +144,13 @@ async def test_newer_kernel_is_refused(database: Database) -> None:
     assert "newer prefect-kernel" in await refusal(database)
 
 
-NEXT_REVISION = """
+NEXT_REVISION = f"""
 import sqlalchemy as sa
 from alembic import op
 from prefect_kernel_plugins.schema.kernel_migrations import create_index
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{heads.KERNEL_HEAD}"
 
 def upgrade():
     op.add_column("kernel_event_outbox", sa.Column("note", sa.Text()))
@@ -164,13 +164,13 @@ async def test_next_kernel_revision(database: Database, tmp_path: Path, monkeypa
     await database.execute(INSERT_FLOW)
     package = Path(kernel_sql.__file__).parent / "kernel_migrations"
     shutil.copytree(package, tmp_path / "kernel_migrations", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "kernel_migrations" / "versions" / "v0002_note.py").write_text(NEXT_REVISION)
+    (tmp_path / "kernel_migrations" / "versions" / "v9999_note.py").write_text(NEXT_REVISION)
     monkeypatch.setattr(kernel_sql, "HERE", tmp_path)
     for module in (heads, sqlite, postgres):
-        monkeypatch.setattr(module, "KERNEL_HEAD", "0002")
+        monkeypatch.setattr(module, "KERNEL_HEAD", "9999")
     assert (await database.detect()).state is State.NEEDS_KERNEL
     found = await database.upgrade()
-    assert (found.state, found.kernel_revision) == (State.READY, "0002")
+    assert (found.state, found.kernel_revision) == (State.READY, "9999")
     assert "note" in [column[0] for column in (await database.columns())["kernel_event_outbox"]]
     with pytest.raises(Exception, match="kernel_flow_name"):
         await database.execute("CREATE INDEX kernel_flow_name ON flow (name)")
