@@ -101,10 +101,13 @@ def _one(call: Call) -> Unit[Any]:
 
 
 def _commit(move: Move, started: list[None]) -> Unit[None]:
-    """Write a decision; not again when the driver runs the unit again, as it does when somebody was faster."""
+    """Write a decision. A driver that finds it outdated would run the unit again and again, to no avail: stop that.
+
+    The second start is allowed, for it may be another unit of the same batch that was outdated.
+    """
     if move.commit is None:
         raise RuntimeError("A transition unit that decides detached must set `move.commit`.")
-    if started:
+    if len(started) > 1:
         raise _Outdated
     started.append(None)
     yield from move.commit()

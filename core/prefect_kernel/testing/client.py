@@ -49,9 +49,17 @@ class Client:
         absolute: bool = False,
     ) -> Answer:
         """Make a request and wait for its answer."""
-        given = {name.lower(): value for name, value in (headers or {}).items()}
         target = path if absolute else self._kernel.api + path
-        return self._loop.run(_ask(self._kernel, method, target, json, params or {}, given))
+        return self._loop.run(_ask(self._kernel, method, target, json, params or {}, headers or {}))
+
+    def together(self, count: int, method: str, path: str, *, json: Any = None) -> list[Answer]:
+        """Make the same request many times at once."""
+
+        async def race() -> list[Answer]:
+            target = self._kernel.api + path
+            return await asyncio.gather(*(_ask(self._kernel, method, target, json, {}, {}) for _ in range(count)))
+
+        return self._loop.run(race())
 
     def get(self, path: str, **options: Any) -> Answer:
         """Make a GET request."""
@@ -75,8 +83,9 @@ class Client:
 
 
 async def _ask(
-    kernel: Kernel, method: str, path: str, body: Any, params: Mapping[str, Any], headers: dict[str, str]
+    kernel: Kernel, method: str, path: str, body: Any, params: Mapping[str, Any], given: Mapping[str, str]
 ) -> Answer:
+    headers = {name.lower(): value for name, value in given.items()}
     content = b"" if body is None else json.dumps(body, default=str).encode()
     if body is not None:
         headers.setdefault("content-type", "application/json")

@@ -64,8 +64,8 @@ def test_an_anchor_may_come_later() -> None:
 
 
 def test_replaces_come_first_and_removes_last() -> None:
-    """Replaces, then inserts, then removes, in whatever order plugins declare them; a removed rule is still an anchor."""
-    edits = [Remove("A", "core-flow"), into(Y, after="X"), Replace("B", X, "core-flow"), into(Z, after="A")]
+    """Replaces, then inserts, then removes, however plugins declare them; a removed rule still is an anchor."""
+    edits: list[Edit] = [Remove("A", "core-flow"), into(Y, after="X"), Replace("B", X, "core-flow"), into(Z, after="A")]
     assert order(*edits) == "ZXYC"
 
 
