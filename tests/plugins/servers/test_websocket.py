@@ -68,7 +68,7 @@ def test_client_library_talks(stage: Stage) -> None:
             assert await client.recv() == "fragmented ÿ"
             await asyncio.wait_for(await client.ping("here"), PATIENCE)
             await client.close(4000, "bye")
-            assert (client.close_code, client.close_reason) == (4000, "bye")
+            assert (client.protocol.close_code, client.protocol.close_reason) == (4000, "bye")
 
     stage.play(scenario)
 
