@@ -11,7 +11,7 @@ import click
 
 from ..app import Kernel
 from ..errors import KernelError, PluginError
-from ..plugins import Plugins
+from ..plugins import Plugin, Plugins
 from ..policy import ResolvedPolicy
 from .setup import prepare, table
 
@@ -25,9 +25,13 @@ def show_plugins(**options: Any) -> None:
     except PluginError:
         if not found.problems:  # it is the fault of no plugin that is listed
             raise
-    table([(p.name, p.version or "-", p.state, p.reason or "; ".join(p.notes) or p.where) for p in found.known])
+    table([(p.name, p.version or "-", p.state, _why(p)) for p in found.known])
     if found.problems:
         sys.exit(1)
+
+
+def _why(plugin: Plugin) -> str:
+    return plugin.reason.removeprefix(f"plugin {plugin.name}: ") or "; ".join(plugin.notes) or plugin.where
 
 
 def show_policies(name: str | None, **options: Any) -> None:

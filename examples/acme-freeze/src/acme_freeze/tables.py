@@ -17,6 +17,8 @@ freeze = sa.Table(
     sa.Column("reason", sa.Text(), nullable=False),
 )
 
+_INDEX = "CREATE INDEX ix_acme_freeze_window__ends ON acme_freeze_window (ends)"
+
 MIGRATIONS = MigrationSet(
     "acme_freeze",
     [
@@ -24,14 +26,26 @@ MIGRATIONS = MigrationSet(
             "0001",
             {
                 "sqlite": [
-                    "CREATE TABLE acme_freeze_window (id CHAR(36) PRIMARY KEY, starts DATETIME NOT NULL,"
-                    " ends DATETIME NOT NULL, reason TEXT NOT NULL)",
-                    "CREATE INDEX ix_acme_freeze_window__ends ON acme_freeze_window (ends)",
+                    """
+                    CREATE TABLE acme_freeze_window (
+                        id CHAR(36) PRIMARY KEY,
+                        starts DATETIME NOT NULL,
+                        ends DATETIME NOT NULL,
+                        reason TEXT NOT NULL
+                    )
+                    """,
+                    _INDEX,
                 ],
                 "postgresql": [
-                    "CREATE TABLE acme_freeze_window (id uuid PRIMARY KEY, starts timestamptz NOT NULL,"
-                    " ends timestamptz NOT NULL, reason text NOT NULL)",
-                    "CREATE INDEX ix_acme_freeze_window__ends ON acme_freeze_window (ends)",
+                    """
+                    CREATE TABLE acme_freeze_window (
+                        id uuid PRIMARY KEY,
+                        starts timestamptz NOT NULL,
+                        ends timestamptz NOT NULL,
+                        reason text NOT NULL
+                    )
+                    """,
+                    _INDEX,
                 ],
             },
         ),
