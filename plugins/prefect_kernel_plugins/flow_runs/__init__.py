@@ -14,7 +14,7 @@ from prefect_kernel import hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import history, inputs, reads, resume, routes  # noqa: F401 - declares the routes
+    from . import bulk, history, inputs, reads, resume, routes  # noqa: F401 - declares the routes
     from .group import group
 
     return [group]
