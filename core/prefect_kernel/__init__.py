@@ -3,11 +3,16 @@
 The names below are the promise to plugin authors; `API_VERSION` moves with them and with the hooks.
 """
 
-from .hookspecs import hookimpl
-from .policy import Insert, Policy, Remove, Replace
-from .services import Service
-from .transition import FlowRule, FlowTransform, Move, State, TaskRule, TaskTransform
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .versions import API_VERSION, VERSION
+
+if TYPE_CHECKING:
+    from .hookspecs import hookimpl
+    from .policy import Insert, Policy, Remove, Replace
+    from .services import Service
+    from .transition import FlowRule, FlowTransform, Move, State, TaskRule, TaskTransform
 
 __version__ = VERSION
 
@@ -26,3 +31,19 @@ __all__ = [
     "TaskTransform",
     "hookimpl",
 ]
+
+_HOMES = {
+    "hookspecs": ["hookimpl"],
+    "policy": ["Insert", "Policy", "Remove", "Replace"],
+    "services": ["Service"],
+    "transition": ["FlowRule", "FlowTransform", "Move", "State", "TaskRule", "TaskTransform"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a name stands for when it is first asked for: commands that need no database start at once."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f".{module}", __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
