@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 
 from .sql import Call, Statement, Unit, metadata
 from .sql.types import UUID, Timestamp
+from .web.reply import dumps
 
 if TYPE_CHECKING:
     from .app import Kernel
@@ -35,8 +35,6 @@ _PUT = Statement(
     )
 )
 
-OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
-
 
 class Events:
     """Recording events, and telling who delivers them that there are some."""
@@ -53,8 +51,7 @@ class Events:
 
     def call(self, event: dict[str, Any]) -> Call:
         """The write that records an event (keys as in Prefect's event schema; `id` and `occurred` are required)."""
-        body = orjson.dumps(event, option=OPTIONS).decode()
-        return _PUT(id=event["id"], event=body, created=event["occurred"])
+        return _PUT(id=event["id"], event=dumps(event).decode(), created=event["occurred"])
 
     def put(self, *events: dict[str, Any]) -> Unit[None]:
         """Record events in the current transaction; `committed` must be called after it."""

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from .sql.types import SQLITE, interval_from_text, json_from_text
-from .web.reply import OPTIONS
+from .web.reply import dumps
 
 Row = Sequence[Any]
 
@@ -27,7 +27,7 @@ def json_text(value: Any) -> str:
     """Any value as JSON text."""
     if isinstance(value, str):
         return quote(value)
-    return orjson.dumps(value, option=OPTIONS).decode()
+    return dumps(value).decode()
 
 
 def stored_json(text: str | None) -> str:

@@ -14,6 +14,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -45,22 +46,51 @@ def json_to_text(value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False)
     except (ValueError, TypeError):  # NaN, or values only orjson knows (datetime, UUID)
-        return json.dumps(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)))
+        return json.dumps(_finite(value), default=_known_to_orjson)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def _known_to_orjson(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z))
 
 
 def _json_to_pg(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
-    except TypeError:  # integers beyond 64 bits
-        return json.dumps(value)
+    except TypeError:  # integers beyond 64 bits, lone surrogates, objects nested deeper than 254 levels
+        return json_to_text(value)
+
+
+_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else ord(" ") for byte in range(256))
+_MANY_DIGITS = b"0" * 19
+
+
+def may_hold_wide_integers(text: bytes) -> bool:
+    """Whether JSON has so many digits in a row that they may be an integer beyond 64 bits.
+
+    orjson would make a float of it without a word; the standard parser does not.
+    """
+    return _MANY_DIGITS in text.translate(_DIGITS)
 
 
 def json_from_text(value: str) -> Any:
-    """Parse stored JSON; falls back to the standard parser for what orjson refuses (huge integers)."""
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return json.loads(value)
+    """Parse stored JSON; integers may be of any size."""
+    text = value.encode("utf-8", "surrogatepass")
+    if not may_hold_wide_integers(text):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:  # lone surrogates, NaN
+            pass
+    return json.loads(value)
 
 
 class KernelType(sa.types.UserDefinedType[Any]):

@@ -50,6 +50,8 @@ def reply_to_error(error: Exception, where: str) -> Reply:
         error = errors.Conflict(DATA_CONFLICT)
     elif isinstance(error, errors.InvalidValue):
         error = errors.Unprocessable(f"A value cannot be stored: {error}")
+    elif isinstance(error, RecursionError):  # the body is nested too deeply for some parser or writer of JSON
+        error = errors.BadRequest("There was an error parsing the body")
     if isinstance(error, errors.HttpError):
         return Reply(error.status, _body(error), [JSON_TYPE, *error.headers])
     log.error("%s failed", where, exc_info=error)

@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .. import errors
+from ..sql.types import may_hold_wide_integers
 
 JSON_TYPES = ("application/json",)
 
@@ -28,14 +29,9 @@ def _missing(name: str) -> dict[str, Any]:
     return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}
 
 
-_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord(" ") for byte in range(256))
-_MANY_DIGITS = b"0" * 19
-"""So many digits may be an integer beyond 64 bits, which orjson would silently make a float."""
-
-
 def parse_json(content: bytes) -> Any:
     """The JSON value of a body; raises InvalidRequest with FastAPI's `json_invalid` error."""
-    if _MANY_DIGITS not in content.translate(_DIGITS):
+    if not may_hold_wide_integers(content):
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:

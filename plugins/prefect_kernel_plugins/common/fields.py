@@ -33,7 +33,7 @@ class Lenient(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", ser_json_timedelta="float")
 
 
-def _as_utc(value: Any, handler: Any) -> datetime:
+def _aware(value: Any, handler: Any) -> datetime:
     try:
         moment: datetime = handler(value)
     except ValidationError:
@@ -42,14 +42,30 @@ def _as_utc(value: Any, handler: Any) -> datetime:
         raise ValueError(f"Unable to parse string [{value}]") from None
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
+    return moment
+
+
+def _as_utc(value: Any, handler: Any) -> datetime:
     try:
-        return moment.astimezone(UTC)
+        return _aware(value, handler).astimezone(UTC)
     except OverflowError:
         raise ValueError("date value out of range") from None
 
 
+def _with_offset(value: Any, handler: Any) -> datetime:
+    moment = _aware(value, handler)
+    try:
+        utc = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("date value out of range") from None
+    return moment if moment.utcoffset() else utc
+
+
 DateTime = Annotated[datetime, WrapValidator(_as_utc)]
 """A point in time, converted to UTC; without a zone it is taken as UTC."""
+
+OffsetDateTime = Annotated[datetime, WrapValidator(_with_offset)]
+"""A point in time that keeps the offset with which it was given; without a zone it is taken as UTC."""
 
 BANNED = "/%&><"
 

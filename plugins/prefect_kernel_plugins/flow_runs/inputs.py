@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +38,9 @@ _FILTER = Statement(
     .limit(sa.bindparam("count", type_=sa.Integer())),
     raw=True,
 )
+
+
+_ALLOWED_KEY = re.compile("[a-z0-9-]*")
 
 
 class InputCreate(Lenient):
@@ -88,6 +92,8 @@ def remove(run_id: str, key: str) -> Unit[bool]:
 async def create_flow_run_input(request: web.Request, body: InputCreate) -> web.Reply:
     """Send a value to a run under a key of its own."""
     kernel = request.kernel
+    if not _ALLOWED_KEY.fullmatch(body.key):  # Python Prefect fails to read such rows
+        raise errors.Unprocessable("The key must only contain lowercase letters, numbers, and dashes.")
     try:
         value = body.value.decode()
     except UnicodeDecodeError:

@@ -9,7 +9,6 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 
 from prefect_kernel import errors, web
@@ -91,7 +90,7 @@ def resume(kernel: Kernel, run_id: str, given: dict[str, Any] | None, **options:
 
     def keep_input(move: Move) -> None:
         if keyset and value and move.status == ACCEPT:
-            move.write(input_call(run_id, keyset["response"], orjson.dumps(value).decode(), None, options["now"]))
+            move.write(input_call(run_id, keyset["response"], web.dumps(value).decode(), None, options["now"]))
 
     move = yield from transition(kernel, run_id, make, then=keep_input, **options)
     return move

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect_kernel.transition import STATE_TYPES, State
 
-from ..common.fields import DateTime, Input, Lenient
+from ..common.fields import Input, Lenient, OffsetDateTime
 
 StateType = Enum("StateType", {name: name for name in STATE_TYPES}, type=str)  # type: ignore[misc]
 
@@ -20,12 +20,12 @@ class StateDetails(Lenient):
     flow_run_id: UUID | None = None
     task_run_id: UUID | None = None
     child_flow_run_id: UUID | None = None
-    scheduled_time: DateTime | None = None
+    scheduled_time: OffsetDateTime | None = None
     cache_key: str | None = None
-    cache_expiration: DateTime | None = None
+    cache_expiration: OffsetDateTime | None = None
     deferred: bool | None = False
     untrackable_result: bool = False
-    pause_timeout: DateTime | None = None
+    pause_timeout: OffsetDateTime | None = None
     pause_reschedule: bool = False
     pause_key: str | None = None
     run_input_keyset: dict[str, str] | None = None

@@ -12,9 +12,9 @@ TIMES = ("scheduled_time", "cache_expiration", "pause_timeout")
 
 
 def iso(moment: datetime) -> str:
-    """RFC 3339 in UTC with `Z`, without a zero fraction (as pydantic writes it)."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
+    """RFC 3339 as pydantic writes it: UTC as `Z`, another offset as it is, a zero fraction not at all."""
+    if moment.tzinfo is not UTC and moment.utcoffset():
+        return moment.isoformat()
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from prefect_kernel.transition import Move, Rule
 
 
@@ -76,7 +78,8 @@ class SetExpectedStartTime(_Transform):
         state = move.proposed
         if state is not None and move.run["expected_start_time"] is None:
             scheduled = state.type == "SCHEDULED"
-            move.run["expected_start_time"] = state.details["scheduled_time"] if scheduled else state.timestamp
+            expected = state.details["scheduled_time"].astimezone(UTC) if scheduled else state.timestamp
+            move.run["expected_start_time"] = expected
 
 
 class SetNextScheduledStartTime(_Transform):
@@ -86,7 +89,7 @@ class SetNextScheduledStartTime(_Transform):
         if move.proposed is None:
             return
         if move.proposed.type == "SCHEDULED":
-            move.run["next_scheduled_start_time"] = move.proposed.details["scheduled_time"]
+            move.run["next_scheduled_start_time"] = move.proposed.details["scheduled_time"].astimezone(UTC)
         elif move.initial is not None and move.initial.type == "SCHEDULED":
             move.run["next_scheduled_start_time"] = None
 
