@@ -55,7 +55,7 @@ def run(
         first = index == 0
         _serve(kernel, runner, config, services=first and not no_services, announced=first)
 
-    gc.freeze()  # so that the collector of a worker does not copy pages that all share
+    gc.freeze()  # so that the collector of a worker does not copy pages that all share; there it is enabled again
     sys.exit(run_workers(workers, work))
 
 
@@ -92,6 +92,7 @@ async def _serving(kernel: Kernel, runner: ServerRunner, config: ServeConfig, se
     stop_on_signals(stop)
     await kernel.open(services=services)
     gc.freeze()  # what was made until now stays until the end
+    gc.enable()
     try:
         await runner.serve(kernel, config, lambda where: _announce(kernel, where) if announced else None, stop)
     finally:
