@@ -62,7 +62,10 @@ DETAIL_DEFAULTS: dict[str, Any] = {
 
 
 class State:
-    """A state of a run. `details` has every key of DETAIL_DEFAULTS; times in it are datetimes, ids are text."""
+    """A state of a run. `details` has every key of DETAIL_DEFAULTS; times in it are datetimes, ids are text.
+
+    A scheduled state always says for when: unless told otherwise, for the time at which it was made.
+    """
 
     __slots__ = ("data", "details", "id", "message", "name", "timestamp", "type")
 
@@ -81,6 +84,8 @@ class State:
         self.name = name if name is not None else type.title()
         self.id = id or uuid7()
         self.details = {**DETAIL_DEFAULTS, **details} if details else dict(DETAIL_DEFAULTS)
+        if type == "SCHEDULED" and self.details["scheduled_time"] is None:
+            self.details["scheduled_time"] = timestamp
 
     @property
     def is_final(self) -> bool:
