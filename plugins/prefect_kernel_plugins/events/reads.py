@@ -39,7 +39,7 @@ _COLUMNS = [events.c[member.key] for member in EVENT_WIRE.members]
 
 
 @lru_cache(256)
-def _page(shape: Shape, descending: bool, distinct: bool) -> Statement:
+def page_statement(shape: Shape, descending: bool, distinct: bool) -> Statement:
     """A page of events; of those at the same moment the order is by id, so that pages do not overlap."""
     source: Any = events
     conditions = where(shape)
@@ -63,7 +63,8 @@ def _by_time(columns: Any, descending: bool) -> list[Any]:
 
 
 @lru_cache(256)
-def _total(shape: Shape, distinct: bool) -> Statement:
+def total_statement(shape: Shape, distinct: bool) -> Statement:
+    """The number of events; with `distinct`, of the resources that they are about."""
     counted = sa.func.count(events.c.resource_id.distinct()) if distinct else sa.func.count()
     return Statement(sa.select(counted).select_from(events).where(*where(shape)))
 
@@ -74,13 +75,13 @@ def page(filter: EventFilter, limit: int, offset: int, total: int | None) -> Uni
     descending, wanted = filter.order.value == "DESC", filter.capped(limit)
     rows: list[Any] = []
     if wanted:
-        statement = _page(conditions.shape, descending, filter.distinct)
+        statement = page_statement(conditions.shape, descending, filter.distinct)
         rows = yield statement.bind({**conditions.params, "limit": wanted, "offset": offset})
     if total is None:
         if offset == 0 and len(rows) < wanted:
             total = len(rows)
         else:
-            counted = yield _total(conditions.shape, filter.distinct).bind(conditions.params)
+            counted = yield total_statement(conditions.shape, filter.distinct).bind(conditions.params)
             total = counted[0][0]
     return rows, total
 
