@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -91,6 +92,8 @@ def main(
         for case in chosen:
             click.echo(f"{case.group}.{case.name}  {case.title}")
         return
+    # Servers are ended by the exit stack, which only an exception unwinds.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with ExitStack() as stack:
         if kernel and reference:
             where = {"reference": Where(reference, reference_db), "kernel": Where(kernel, kernel_db)}

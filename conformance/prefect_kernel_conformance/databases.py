@@ -22,6 +22,8 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - SQLite stores intervals as naive 
 class Database(Protocol):
     """One database. Values: ids and times as text, intervals as seconds, JSON parsed."""
 
+    dialect: str
+
     def insert(self, table: str, row: Mapping[str, Any]) -> None:
         """Insert one row."""
         ...
@@ -75,6 +77,8 @@ def _quoted(name: str) -> str:
 
 class SqliteDatabase:
     """A SQLite file, opened beside the server that uses it."""
+
+    dialect = "sqlite"
 
     def __init__(self, path: str) -> None:
         if not Path(path).exists():
@@ -179,6 +183,8 @@ def _from_sqlite(type_: str, name: str, cell: Any) -> Any:
 
 class PostgresDatabase:
     """A PostgreSQL database, through asyncpg on an event loop of its own thread."""
+
+    dialect = "postgres"
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()

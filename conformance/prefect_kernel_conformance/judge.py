@@ -14,7 +14,7 @@ from .player import Side, play
 from .rows import compare_rows
 from .script import CLOSE, OPEN, Case, Race, Request, Rows, Scope, Seed, Socket, Step, Update
 
-REPEATS = 5
+REPEATS = 4
 STEP_KINDS = {Seed: "SEED", Update: "UPDATE", Rows: "ROWS", Socket: "SOCKET"}
 
 
@@ -96,6 +96,8 @@ class Judge:
         """
         if case.needs_database and not self.has_databases:
             return Verdict(case, skipped="needs the databases")
+        if case.dialect and self.reference.database and case.dialect != self.reference.database.dialect:
+            return Verdict(case, skipped=f"Python Prefect can play it on {case.dialect} only")
         verdict, locked = self._judge_once(case)
         for _ in range(REPEATS):
             if not locked:

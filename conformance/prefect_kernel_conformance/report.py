@@ -9,8 +9,10 @@ from typing import Any
 from .judge import Finding
 from .run import Results
 from .script import MISSING, Race, Request, Rows, Seed, Socket, Step, Update
+from .shrink import needed
 
 WIDTH = 300
+MOST_STEPS = 25
 
 
 def table(results: Results) -> Iterator[str]:
@@ -53,7 +55,12 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     """One finding: the script, then what each side said."""
     if finding.case.title:
         yield f"   {finding.case.title}"
-    for step in finding.case.steps:
+    steps = finding.case.steps
+    if len(steps) > MOST_STEPS and finding.step is not None:
+        steps = tuple(needed(steps, finding.step))
+    elif len(steps) > MOST_STEPS:
+        yield f"       (the first {MOST_STEPS} of {len(steps)} steps)"
+    for step in steps[:MOST_STEPS]:
         mark = "-->" if finding.step is not None and step.step == finding.step.step else "   "
         yield f"   {mark} {step.step:>2} {shown_step(step)}"
     for difference in finding.differences[:8]:

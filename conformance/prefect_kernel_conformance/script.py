@@ -137,6 +137,7 @@ class Case:
     independent: bool = False
     pristine: bool = False
     world: bool = False
+    dialect: str | None = None
 
     def keeping(self, steps: Sequence[Step]) -> Case:
         """The same case with fewer or smaller steps."""
@@ -299,6 +300,7 @@ class Declared:
     independent: bool = False
     pristine: bool = False
     world: bool = False
+    dialect: str | None = None
     weight: float = 1.0
 
     def case(self, rng: Random | None = None, number: int | None = None) -> Case:
@@ -309,7 +311,8 @@ class Declared:
         else:
             self.write(script, rng)
         name = self.name if number is None else f"{self.name}[{number}]"
-        return Case(self.group, name, tuple(script.steps), self.title, self.independent, self.pristine, self.world)
+        options = {key: getattr(self, key) for key in ("independent", "pristine", "world", "dialect")}
+        return Case(self.group, name, tuple(script.steps), self.title, **options)
 
 
 SEQUENCES: list[Declared] = []
@@ -323,11 +326,15 @@ def _declare(registry: list[Declared], function: Callable[..., None], **options:
     registry.append(Declared(group, function.__name__, title, function, **options))
 
 
-def sequence(function: Written | None = None, *, independent: bool = False) -> Any:
-    """Declare a hand-written sequence. `independent`: its steps do not build on each other, report each of them."""
+def sequence(function: Written | None = None, *, independent: bool = False, dialect: str | None = None) -> Any:
+    """Declare a hand-written sequence.
+
+    `independent`: its steps do not build on each other, report each of them. `dialect`: the only kind of database on
+    which Python Prefect can play it.
+    """
 
     def declare(function: Written) -> Written:
-        _declare(SEQUENCES, function, independent=independent)
+        _declare(SEQUENCES, function, independent=independent, dialect=dialect)
         return function
 
     return declare if function is None else declare(function)

@@ -30,7 +30,7 @@ def shrink(finding: Finding, replay: Replay, budget: int = BUDGET) -> Finding:
         return False
 
     if finding.step is not None:
-        attempt(_needed(finding.case.steps, finding.step))
+        attempt(needed(finding.case.steps, finding.step))
         numbers = [step.step for step in best.case.steps]
         attempt(list(best.case.steps[: numbers.index(finding.step.step) + 1]))
     _leave_out_steps(lambda: best, attempt)
@@ -38,7 +38,7 @@ def shrink(finding: Finding, replay: Replay, budget: int = BUDGET) -> Finding:
     return best
 
 
-def _needed(steps: Sequence[Step], last: Step) -> list[Step]:
+def needed(steps: Sequence[Step], last: Step) -> list[Step]:
     """The step, and those whose answers it uses, directly or not."""
     wanted = {last.step}
     for step in reversed(steps):

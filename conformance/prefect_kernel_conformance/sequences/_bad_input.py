@@ -19,17 +19,17 @@ BAD_IDS = (
 )  # fmt: skip
 
 
-def bad_bodies(s: Script, method: str, path: str, good: Any) -> None:
+def bad_bodies(s: Script, method: str, path: str, good: Any, **options: Any) -> None:
     """Bodies that are not what they should be, before any field is looked at."""
     for body in (None, True, 1, "text", [], [good], {}, [[]], ""):
-        s.request(method, path, body)
-    s.request(method, path)
+        s.request(method, path, body, **options)
+    s.request(method, path, **options)
     raw = (
         b"", b"{", b"{}", b"[]", b"{'a': 1}", b'{"a": 1,}', b'{"a": NaN}', b'{"a": Infinity}', b"\xff\xfe", b"null ",
         b'{"a": "\\ud800"}', b"\xef\xbb\xbf{}", b'{"a": 1} x', b"nul", b'{"a":1,"a":2}', b"   ", b'"',
     )  # fmt: skip
     for text in raw:
-        s.request(method, path, raw=text, headers={"content-type": "application/json"})
+        s.request(method, path, raw=text, headers={"content-type": "application/json"}, **options)
 
 
 def bad_content_types(s: Script, method: str, path: str, body: str) -> None:
@@ -43,16 +43,16 @@ def bad_content_types(s: Script, method: str, path: str, body: str) -> None:
 
 
 def bad_fields(
-    s: Script, method: str, path: str, good: Mapping[str, Any], fields: Sequence[str], values: Sequence[Any] = WRONG
+    s: Script, method: str, path: str, good: Mapping[str, Any], fields: Sequence[str], **options: Any
 ) -> None:
     """Each field with each wrong value, each field missing, and fields nobody knows."""
     for field in fields:
-        for value in values:
-            s.request(method, path, {**good, field: value})
+        for value in WRONG:
+            s.request(method, path, {**good, field: value}, **options)
         if field in good:
-            s.request(method, path, {name: item for name, item in good.items() if name != field})
-    s.request(method, path, {**good, "unknown": 1})
-    s.request(method, path, {**good, "unknown": None, "": 2, "another": {"a": []}})
+            s.request(method, path, {name: item for name, item in good.items() if name != field}, **options)
+    s.request(method, path, {**good, "unknown": 1}, **options)
+    s.request(method, path, {**good, "unknown": None, "": 2, "another": {"a": []}}, **options)
 
 
 def bad_ids(s: Script, method: str, template: str, body: Any = MISSING) -> None:

@@ -78,7 +78,8 @@ def work_pool(s: Script, **more: Any) -> tuple[Ref, Ref]:
 def deployment(s: Script, parent: Ref, **more: Any) -> Ref:
     """A deployment of a flow, without a work pool unless a queue is given."""
     return s.seed("deployment", **{
-        "name": s.name("deployment"), "flow_id": parent["id"], "tags": [], "parameters": {}, "paused": False,
+        "name": s.name(f"deployment-{len(s.steps)}"), "flow_id": parent["id"], "tags": [], "parameters": {},
+        "paused": False,
         "parameter_openapi_schema": {"type": "object", "properties": {}}, "infra_overrides": {}, "labels": {},
         "enforce_parameter_schema": False, "status": "NOT_READY", **more,
     })  # fmt: skip
@@ -87,7 +88,7 @@ def deployment(s: Script, parent: Ref, **more: Any) -> Ref:
 def limit(s: Script, slots: int, **more: Any) -> Ref:
     """A global concurrency limit."""
     return s.seed("concurrency_limit_v2", **{
-        "name": s.name("limit"), "limit": slots, "active": True, "active_slots": 0, "denied_slots": 0,
+        "name": s.name(f"limit-{len(s.steps)}"), "limit": slots, "active": True, "active_slots": 0, "denied_slots": 0,
         "slot_decay_per_second": 0.0, "avg_slot_occupancy_seconds": 2.0, **more,
     })  # fmt: skip
 
