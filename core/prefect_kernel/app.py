@@ -20,6 +20,7 @@ from .ports.leases import LeaseDriver, LeaseStorage
 from .ports.server import ServerRunner
 from .ports.storage import Storage, StorageDriver
 from .services import Service, Supervisor
+from .stash import Stash
 from .transition import Move
 from .web.cors import Cors
 from .web.dispatch import Dispatcher
@@ -40,6 +41,7 @@ class Kernel:
     def __init__(self, settings: Any, plugins: Plugins | None = None) -> None:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
+        self.stash = Stash()
         self.plugins = plugins or Plugins.of(settings)
         self.plugins.check()
         self.plugins.call(settings, ["kernel_settings"])

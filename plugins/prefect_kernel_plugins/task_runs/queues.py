@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from prefect_kernel.sql import Statement, Unit, in_list, json_value
 from prefect_kernel.sql.types import POSTGRESQL
+from prefect_kernel.stash import StashKey
 
 from .tables import task_run, task_run_state
 
@@ -110,8 +111,11 @@ class TaskQueues:
         return self.take(keys)
 
 
+QUEUES = StashKey[TaskQueues]("the queues of background tasks")
+
+
 @asynccontextmanager
 async def task_queues(kernel: Kernel) -> AsyncIterator[None]:
-    """Lifespan: `kernel.task_queues` exists inside."""
-    kernel.task_queues = TaskQueues(kernel)
+    """Lifespan: `kernel.stash[QUEUES]` exists inside."""
+    kernel.stash[QUEUES] = TaskQueues(kernel)
     yield

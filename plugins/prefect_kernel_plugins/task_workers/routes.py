@@ -6,6 +6,7 @@ from prefect_kernel import web
 
 from ..common.fields import Lenient
 from .group import group
+from .subscriptions import WORKERS
 
 
 class TaskWorkerFilter(Lenient):
@@ -24,7 +25,7 @@ class TaskWorkerQuery(Lenient):
 async def read_task_workers(request: web.Request, body: TaskWorkerQuery) -> web.Reply:
     """The connected workers, or those that serve certain task keys."""
     wanted = set(body.task_worker_filter.task_keys) if body.task_worker_filter else set()
-    workers = request.kernel.task_workers.connected.values()
+    workers = request.kernel.stash[WORKERS].connected.values()
     return web.json(
         [
             {"identifier": w.identifier, "task_keys": sorted(w.task_keys), "timestamp": w.timestamp}

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from prefect_kernel import web
+from prefect_kernel.stash import StashKey
 
 from ..task_runs.queries import by_id
+from ..task_runs.queues import QUEUES
 from ..task_runs.wire import TASK_RUN_WIRE
 from .group import sockets
 
@@ -43,10 +45,13 @@ class Workers:
         self.connected: dict[object, Worker] = {}
 
 
+WORKERS = StashKey[Workers]("the connected task workers")
+
+
 @asynccontextmanager
 async def task_workers(kernel: Kernel) -> AsyncIterator[None]:
-    """Lifespan: `kernel.task_workers` exists inside."""
-    kernel.task_workers = Workers()
+    """Lifespan: `kernel.stash[WORKERS]` exists inside."""
+    kernel.stash[WORKERS] = Workers()
     yield
 
 
@@ -77,19 +82,19 @@ async def scheduled_task_subscription(socket: web.WebSocket) -> None:
         return
     log.info("task worker %s waits for %s", client, keys)
     me = object()
-    kernel.task_workers.connected[me] = Worker(str(client), keys, kernel.clock.now())
+    kernel.stash[WORKERS].connected[me] = Worker(str(client), keys, kernel.clock.now())
     try:
         await _serve(kernel, socket, keys, me)
     finally:
-        del kernel.task_workers.connected[me]
+        del kernel.stash[WORKERS].connected[me]
 
 
 async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], me: object) -> None:
     answer = asyncio.ensure_future(_frame(socket))  # also notices that the worker has gone
     try:
         while True:
-            await kernel.task_queues.restore(keys)
-            waiting = asyncio.ensure_future(kernel.task_queues.next(keys, IDLE_SECONDS))
+            await kernel.stash[QUEUES].restore(keys)
+            waiting = asyncio.ensure_future(kernel.stash[QUEUES].next(keys, IDLE_SECONDS))
             await asyncio.wait({waiting, answer}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done() and not waiting.done():
                 waiting.cancel()
@@ -98,7 +103,7 @@ async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], me: obj
                 answer = asyncio.ensure_future(_frame(socket))
                 continue
             found = await waiting
-            kernel.task_workers.connected[me].timestamp = kernel.clock.now()
+            kernel.stash[WORKERS].connected[me].timestamp = kernel.clock.now()
             if found is None:
                 continue
             key, run_id = found
@@ -121,7 +126,7 @@ async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], me: obj
                     return
             finally:
                 if not acknowledged:
-                    kernel.task_queues.put(key, run_id, first=True)
+                    kernel.stash[QUEUES].put(key, run_id, first=True)
             answer = asyncio.ensure_future(_frame(socket))
     finally:
         answer.cancel()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from prefect_kernel.transition import ALL_STATES, Move, TaskRule
+
+from ...task_runs.queues import QUEUES
 
 
 class CopyTaskParametersID(TaskRule):
