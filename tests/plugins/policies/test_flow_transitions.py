@@ -17,10 +17,10 @@ from prefect_kernel_plugins.flow_runs import transitions
 from prefect_kernel_plugins.flow_runs.tables import flow_run, flow_run_state
 from prefect_kernel_plugins.work_pools.tables import work_pool, work_queue
 
-from .rows import flow_run_row, insert, limit, row, rows
+from .proposals import proposed
+from .rows import flow_run_row, insert, limit, row, rows, task_run_row
 from .support import NOW, FakeKernel, run_reads
 from .support import no_reads as nothing
-from .test_task_transitions import proposed, task_run_row
 
 CLIENT = "3.8.8"
 
