@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -197,8 +198,7 @@ class Plugins:
             try:
                 self.manager.register(plugin.module, plugin.name)
             except Exception as error:  # wrong arguments of a hook, or attributes that raise when they are looked at
-                said = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
-                raise PluginError(f"plugin {plugin.name}: {said}", plugin.name) from error
+                raise PluginError(f"plugin {plugin.name}: {_refusal(error)}", plugin.name) from error
         plugin.notes += [str(warning.message) for warning in caught]
         try:
             self._check_hooks(plugin)
@@ -323,6 +323,13 @@ class Plugins:
         for plugin in self.loaded:
             for item in plugin.declared.get(hook, ()):
                 yield plugin.name, item
+
+
+def _refusal(error: Exception) -> str:
+    """What pluggy says of a hook with wrong arguments, in one sentence; of anything else its last line."""
+    lines = str(error).strip().splitlines() or [repr(error)]
+    hook = re.search(r"for hook '(\w+)'", lines[0])
+    return f"{hook[1]}: {lines[-1]}" if hook else lines[-1]
 
 
 class _Blaming:
