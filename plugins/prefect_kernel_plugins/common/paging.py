@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.wire import Wire
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
 
 
 class Filtered(BaseModel):
@@ -43,21 +46,21 @@ def checked_limit(request: web.Request, limit: int | None) -> int:
     return limit
 
 
-def read_list(dialect: str, wire: Wire, statement: Statement, params: dict[str, object]) -> Unit[bytes]:
+def read_list(kernel: Kernel, wire: Wire, statement: Statement, params: dict[str, object]) -> Unit[bytes]:
     """The rows of a page statement as a JSON array."""
     rows = yield statement.bind(params)
-    return wire.many(dialect, rows)
+    return wire.many(kernel.storage.dialect, rows, kernel.clock.now())
 
 
 def read_page(
-    dialect: str, wire: Wire, statement: Statement, count: Statement, params: dict[str, object], limit: int, page: int
+    kernel: Kernel, wire: Wire, statement: Statement, count: Statement, params: dict[str, object], limit: int, page: int
 ) -> Unit[bytes]:
     """A page with the number of all matches."""
     total = (yield count.bind(params))[0][0]
     rows = (yield statement.bind({**params, "limit": limit, "offset": (page - 1) * limit})) if limit else []
     pages = -(-total // limit) if limit else 0
     tail = f'"count":{total},"limit":{limit},"pages":{pages},"page":{page}'
-    return b'{"results":' + wire.many(dialect, rows) + b"," + tail.encode() + b"}"
+    return b'{"results":' + wire.many(kernel.storage.dialect, rows, kernel.clock.now()) + b"," + tail.encode() + b"}"
 
 
 def read_number(statement: Statement, params: dict[str, object]) -> Unit[bytes]:

@@ -101,8 +101,8 @@ async def filter_flow_runs(request: web.Request, body: Any) -> web.Reply:
     """The flow runs that match."""
     params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(FLOW_RUNS.take(body, params), body.sort.value)
-    storage = request.kernel.storage
-    return web.raw(await storage.read(read_list, storage.dialect, FLOW_RUN_WIRE, statement, params))
+    kernel = request.kernel
+    return web.raw(await kernel.storage.read(read_list, kernel, FLOW_RUN_WIRE, statement, params))
 
 
 @group.post("/paginate", body=FlowRunPage, embed=True, permission="read", response="FlowRunPaginationResponse")
@@ -112,9 +112,9 @@ async def paginate_flow_runs(request: web.Request, body: Any) -> web.Reply:
     params: dict[str, Any] = {}
     shape = FLOW_RUNS.take(body, params)
     statement, total = page(shape, body.sort.value), count(shape)
-    storage = request.kernel.storage
+    kernel = request.kernel
     return web.raw(
-        await storage.read(read_page, storage.dialect, FLOW_RUN_WIRE, statement, total, params, limit, body.page)
+        await kernel.storage.read(read_page, kernel, FLOW_RUN_WIRE, statement, total, params, limit, body.page)
     )
 
 

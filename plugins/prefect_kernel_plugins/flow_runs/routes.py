@@ -39,7 +39,7 @@ async def create_flow_run(request: web.Request, body: FlowRunCreate) -> web.Repl
     )
     if new:
         kernel.events.committed()
-    return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row), 201 if new else 200)
+    return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()), 201 if new else 200)
 
 
 @group.patch("/{id:uuid}", body=FlowRunUpdate, status=204)
@@ -58,7 +58,7 @@ async def read_flow_run(request: web.Request) -> web.Reply:
     row = await kernel.storage.read(queries.by_id, request.path["id"])
     if row is None:
         raise errors.NotFound("Flow run not found")
-    return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row))
+    return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()))
 
 
 @group.delete("/{id:uuid}", status=204)

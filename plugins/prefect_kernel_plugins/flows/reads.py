@@ -65,8 +65,8 @@ async def filter_flows(request: web.Request, body: Any) -> web.Reply:
     """The flows that match."""
     params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(FLOWS.take(body, params), body.sort.value)
-    storage = request.kernel.storage
-    return web.raw(await storage.read(read_list, storage.dialect, FLOW_WIRE, statement, params))
+    kernel = request.kernel
+    return web.raw(await kernel.storage.read(read_list, kernel, FLOW_WIRE, statement, params))
 
 
 @group.post("/paginate", body=FlowPage, embed=True, permission="read", response="FlowPaginationResponse")
@@ -74,11 +74,11 @@ async def paginate_flows(request: web.Request, body: Any) -> web.Reply:
     """A page of the flows that match, and how many there are in all."""
     limit, params = checked_limit(request, body.limit), {}
     shape = FLOWS.take(body, params)
-    storage = request.kernel.storage
+    kernel = request.kernel
     return web.raw(
-        await storage.read(
+        await kernel.storage.read(
             read_page,
-            storage.dialect,
+            kernel,
             FLOW_WIRE,
             page(shape, body.sort.value),
             count(shape),

@@ -59,5 +59,5 @@ async def read_logs(request: web.Request, body: LogList) -> web.Reply:
     """The log lines that match, the oldest first unless `sort` says otherwise."""
     params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(LOGS.take(body, params), body.sort is LogSort.TIMESTAMP_DESC)
-    storage = request.kernel.storage
-    return web.raw(await storage.read(read_list, storage.dialect, LOG_WIRE, statement, params))
+    kernel = request.kernel
+    return web.raw(await kernel.storage.read(read_list, kernel, LOG_WIRE, statement, params))

@@ -76,8 +76,8 @@ async def filter_task_runs(request: web.Request, body: Any) -> web.Reply:
     """The task runs that match."""
     params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(TASK_RUNS.take(body, params), body.sort.value, False)
-    storage = request.kernel.storage
-    return web.raw(await storage.read(read_list, storage.dialect, TASK_RUN_WIRE, statement, params))
+    kernel = request.kernel
+    return web.raw(await kernel.storage.read(read_list, kernel, TASK_RUN_WIRE, statement, params))
 
 
 @group.post("/paginate", body=TaskRunPage, embed=True, permission="read", response="TaskRunPaginationResponse")
@@ -87,9 +87,9 @@ async def paginate_task_runs(request: web.Request, body: Any) -> web.Reply:
     params: dict[str, Any] = {}
     shape = TASK_RUNS.take(body, params)
     statement, total = page(shape, body.sort.value, True), count(shape)
-    storage = request.kernel.storage
+    kernel = request.kernel
     return web.raw(
-        await storage.read(read_page, storage.dialect, TASK_RUN_PAGE_WIRE, statement, total, params, limit, body.page)
+        await kernel.storage.read(read_page, kernel, TASK_RUN_PAGE_WIRE, statement, total, params, limit, body.page)
     )
 
 

@@ -32,7 +32,7 @@ async def create_task_run(request: web.Request, body: TaskRunCreate) -> web.Repl
     )
     if move is not None:
         await follow_up(move.on_commit)
-    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row), 201 if new else 200)
+    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()), 201 if new else 200)
 
 
 @group.patch("/{id:uuid}", body=TaskRunUpdate, status=204)
@@ -52,7 +52,7 @@ async def read_task_run(request: web.Request) -> web.Reply:
     row = await kernel.storage.read(queries.by_id, request.path["id"])
     if row is None:
         raise errors.NotFound("Task not found")
-    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row))
+    return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()))
 
 
 @group.delete("/{id:uuid}", status=204)
