@@ -90,7 +90,8 @@ async def test_a_pong_says_that_events_are_stored(server: ServerFactory, databas
 async def test_an_invalid_event_does_not_stop_the_others(server: ServerFactory, database_url: str) -> None:
     """Frames that are no events are left out with a line in the log; the socket goes on."""
     kernel = server(database_url)
-    wrong = ["", "no json", "[]", "{}", an_event("test.bad", resource={}), an_event("test.bad", id="no id")]
+    wrong: list[dict[str, Any] | str] = ["", "no json", "[]", "{}"]
+    wrong += [an_event("test.bad", resource={}), an_event("test.bad", id="no id")]
     wrong.append(an_event("x" * 2000))
     async with asyncio.timeout(PATIENCE), events_socket(kernel.api_url) as socket:
         for one in wrong:
