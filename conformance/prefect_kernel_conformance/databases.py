@@ -188,7 +188,8 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._types: dict[str, dict[str, str]] = {}
         self._connection = self._run(self._open(url))
 
@@ -261,6 +262,8 @@ class PostgresDatabase:
     def close(self) -> None:
         self._run(self._connection.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 def _to_postgres(type_: str, value: Any) -> Any:

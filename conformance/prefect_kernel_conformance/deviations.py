@@ -25,7 +25,7 @@ same file, counts what it explains, and fails on every difference that it does n
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared difference."""
+    """One declared difference. `whole`: where it is met, it explains the rest of the answer, too."""
 
     id: str
     reason: str
@@ -34,6 +34,7 @@ class Deviation:
     group: str = "*"
     reference: str | None = None
     kernel: str | None = None
+    whole: bool = False
 
     def explains(self, group: str, request: str, difference: Difference) -> bool:
         """Whether this is the reason for the difference."""

@@ -154,17 +154,13 @@ class Judge:
     ) -> None:
         """Add what was found; what is a declared deviation is kept apart from what is not."""
         request = label(step)
-        unexplained = []
-        for difference in differences:
-            for deviation in self.deviations:
-                if deviation.explains(verdict.case.group, request, difference):
-                    verdict.findings.append(
-                        Finding(verdict.case, step, request, [difference], ours, theirs, sent, deviation)
-                    )
-                    break
-            else:
-                unexplained.append(difference)
-        if unexplained:
+        for deviation in self.deviations:
+            met = [one for one in differences if deviation.explains(verdict.case.group, request, one)]
+            if met:
+                met = differences if deviation.whole else met
+                verdict.findings.append(Finding(verdict.case, step, request, met, ours, theirs, sent, deviation))
+                differences = [one for one in differences if one not in met]
+        if unexplained := differences:
             verdict.findings.append(Finding(verdict.case, step, request, unexplained, ours, theirs, sent))
 
 

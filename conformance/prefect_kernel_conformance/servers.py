@@ -78,13 +78,14 @@ class Server:
         self.where = Where(f"http://127.0.0.1:{port}/api", database_url, str(home))
         self._log = directory / f"{name}.log"
         self._arguments = shlex.split(command.format(python=shlex.quote(python), port=port))
+        own = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url, "PREFECT_SERVER_API_PORT": str(port)}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 self._arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=clean_environment(home, {**QUIET, "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url}),
+                env=clean_environment(home, {**QUIET, **own}),
                 cwd=home,
                 start_new_session=True,
             )

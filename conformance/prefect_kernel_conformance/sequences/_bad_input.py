@@ -64,7 +64,7 @@ def bad_ids(s: Script, method: str, template: str, body: Any = MISSING) -> None:
 def wrong_methods(s: Script, path: str, allowed: Sequence[str]) -> None:
     """Methods that a path does not have, with and without a slash at its end."""
     other = path.removesuffix("/") if path.endswith("/") else f"{path}/"
-    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "FOO"):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND"):
         if method not in allowed:
             s.request(method, path)
         s.request(method, other)
