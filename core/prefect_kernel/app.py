@@ -41,6 +41,8 @@ class Kernel:
     def __init__(self, settings: Any, plugins: Plugins | None = None) -> None:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
+        self.processes = 1
+        """How many serve together: the others hold runs and clients that this one does not know."""
         self.stash = Stash()
         self.plugins = plugins or Plugins.of(settings)
         self.plugins.check()
@@ -134,20 +136,22 @@ class Kernel:
             raise errors.SettingsError(f"There is no {what} named {name!r}; known: {known}.")
         return drivers[name]
 
-    def _storage_driver(self, url: str) -> Any:
-        scheme = url.split(":", 1)[0]
+    @property
+    def storage_driver(self) -> StorageDriver:
+        """The storage that the connection URL chooses."""
+        scheme = self.settings.database_url.split(":", 1)[0]
         for _, driver in self.plugins.collect("kernel_storages"):
             if scheme in driver.schemes:
-                return driver
+                found: StorageDriver = driver
+                return found
         raise errors.SettingsError(f"There is no storage for database URLs that begin with {scheme!r}.")
 
     async def manage_database(self, action: str) -> str:
         """Do `upgrade`, `stamp` or `check`, for the database of the settings; a sentence about what it is now."""
-        settings = self.settings
-        driver: StorageDriver = self._storage_driver(settings.database_url)
+        driver = self.storage_driver
         if driver.manage is None:
             raise errors.SettingsError(f"The storage {driver.name} has nothing to {action}.")
-        found = await driver.manage(action, settings)
+        found = await driver.manage(action, self.settings)
         if action != "stamp":
             async with AsyncExitStack() as stack:
                 await self.open_storage(stack, migrate_plugins=action == "upgrade")
@@ -205,7 +209,7 @@ class Kernel:
         settings = self.settings
         url = settings.database_url
         allowed = settings.server.database.migrate_on_start if migrate_plugins is None else migrate_plugins
-        self.storage = await stack.enter_async_context(self._storage_driver(url).open(url, settings))
+        self.storage = await stack.enter_async_context(self.storage_driver.open(url, settings))
         for plugin in self.plugins.loaded:
             sets = plugin.declared.get("kernel_migrations", ())
             with guarding.database_work(plugin):

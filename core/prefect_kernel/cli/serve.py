@@ -41,13 +41,17 @@ def run(
 
     from ..workers import run_workers
 
-    if ":memory:" in settings.database_url:
-        raise SettingsError("Several workers cannot share a database in memory: name a file, or use one worker.")
+    if not kernel.storage_driver.shared:
+        raise SettingsError(
+            f"Several workers on {kernel.storage_driver.name} are slower than one, since only one can write at a time: "
+            f"use one worker, or PostgreSQL."
+        )
     if not kernel.lease_driver.shared:
         raise SettingsError(
             f"Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of "
             f"{', '.join(shared_leases(kernel))}, or use one worker."
         )
+    kernel.processes = workers
     sockets = open_sockets(config)
     config = dataclasses.replace(config, sockets=sockets)
 

@@ -61,3 +61,5 @@ class StorageDriver:
     manage: Callable[[str, Any], Awaitable[str]] | None = None
     """Called with `upgrade`, `stamp` or `check` and the settings; gives a sentence about what the database is now, or
     raises DatabaseNotReady. None when the database needs no looking after."""
+    shared: bool = True
+    """False when several processes on one database are slower than one."""

@@ -161,4 +161,4 @@ async def manage(action: Any, settings: Any) -> str:
 
 @hookimpl
 def kernel_storages() -> Iterable[StorageDriver]:
-    return [StorageDriver("sqlite", ("sqlite", "sqlite+aiosqlite"), open_sqlite, manage)]
+    return [StorageDriver("sqlite", ("sqlite", "sqlite+aiosqlite"), open_sqlite, manage, shared=False)]
