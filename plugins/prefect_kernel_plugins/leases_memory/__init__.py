@@ -98,4 +98,5 @@ async def open_memory_leases(settings: Any) -> AsyncIterator[MemoryLeases]:
 @hookimpl
 def kernel_lease_storages() -> Iterable[LeaseDriver]:
     """Leases in memory."""
-    return [LeaseDriver("memory", open_memory_leases, ("prefect.server.concurrency.lease_storage.memory",), shared=False)]
+    name = "prefect.server.concurrency.lease_storage.memory"
+    return [LeaseDriver("memory", open_memory_leases, (name,), shared=False)]
