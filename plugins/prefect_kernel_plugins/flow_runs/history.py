@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from prefect_kernel import web
 from prefect_kernel.filtering import Shape
 from prefect_kernel.sql import Statement, Unit, by_dialect
-from prefect_kernel.sql.types import Timestamp
+from prefect_kernel.sql.types import SQLITE, Timestamp
 from prefect_kernel.wire import json_text
 
 from ..common.history import History, HistoryBody, bounds, overdue, parameters, to_json
 from ..common.paging import Filtered
+from . import history_sqlite
 from .filters import FLOW_RUNS
 from .group import group
 from .tables import flow_run
@@ -37,9 +38,13 @@ async def flow_run_history(request: web.Request, body: Any) -> web.Reply:
     if not ends:
         return web.raw(b"[]")
     kernel = request.kernel
-    params = parameters(ends, kernel.clock.now())
-    statement = _history.statement(FLOW_RUNS.take(body, params))
-    return web.raw(to_json(ends, await kernel.storage.read(_rows, statement, params)))
+    now = kernel.clock.now()
+    params = parameters(ends, now)
+    shape = FLOW_RUNS.take(body, params)
+    if not shape and kernel.storage.dialect == SQLITE:
+        rows = await kernel.storage.read(_rows, history_sqlite.HISTORY, history_sqlite.parameters(ends, now))
+        return web.raw(to_json(ends, history_sqlite.unpacked(rows)))
+    return web.raw(to_json(ends, await kernel.storage.read(_rows, _history.statement(shape), params)))
 
 
 def _lateness_sqlite() -> sa.ColumnElement[Any]:

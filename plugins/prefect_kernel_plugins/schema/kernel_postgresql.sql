@@ -37,3 +37,5 @@ CREATE INDEX kernel_ix_flow_run__flow_id_start ON flow_run (flow_id, coalesce(st
 
 UPDATE kernel_alembic_version SET version_num='0002' WHERE kernel_alembic_version.version_num = '0001';
 
+UPDATE kernel_alembic_version SET version_num='0003' WHERE kernel_alembic_version.version_num = '0002';
+

@@ -32,3 +32,7 @@ CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__flow_id_start ON flow_run (flow_i
 
 UPDATE kernel_alembic_version SET version_num='0002' WHERE kernel_alembic_version.version_num = '0001';
 
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__history ON flow_run (state_type, state_name, expected_start_time, start_time, total_run_time, state_timestamp);
+
+UPDATE kernel_alembic_version SET version_num='0003' WHERE kernel_alembic_version.version_num = '0002';
+

@@ -17,15 +17,19 @@ from prefect_kernel.sql.types import POSTGRESQL
 
 _NUMBERED = re.compile(r"\$(\d+)")
 _TARGET = re.compile(r"\s*(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+(?:ONLY\s+)?([\w.\"]+)", re.IGNORECASE)
-_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+_READS = re.compile(r"\s*(SELECT|WITH|VALUES)\b", re.IGNORECASE)
+_WRITES = re.compile(
+    r"\b(INSERT|UPDATE|DELETE|MERGE|FOR\s+(NO\s+KEY|KEY|SHARE)|pg_\w*lock\w*|set_config|nextval)\b", re.IGNORECASE
+)
 
 Shape = tuple[tuple[Statement, int | None], ...]
 
 
 @lru_cache(2048)
 def _writes(statement: Statement) -> bool:
-    """Whether a statement writes or locks, so that it belongs into the transaction."""
-    return _WRITES.search(statement.compiled(POSTGRESQL).text) is not None
+    """Whether a statement may write or lock, so that it belongs into the transaction."""
+    text = statement.compiled(POSTGRESQL).text
+    return _READS.match(text) is None or _WRITES.search(text) is not None
 
 
 @lru_cache(2048)
