@@ -1,4 +1,4 @@
-"""The failure table: what misbehaves while the server boots, as a required plugin and as one that merely is installed."""
+"""The failure table: what misbehaves while the server boots, as a required plugin and as one that is installed."""
 
 from __future__ import annotations
 

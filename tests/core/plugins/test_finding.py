@@ -105,14 +105,14 @@ def test_essential_plugins_cannot_be_disabled(machine: Machine, name: str) -> No
 
 def test_disabling_what_is_not_there(machine: Machine) -> None:
     """A name of no plugin to disable is an error, with the closest name."""
-    with pytest.raises(SettingsError, match="There is no plugin named lgos that could be disabled; did you mean logs?"):
+    with pytest.raises(SettingsError, match=r"no plugin named lgos that could .*; did you mean logs"):
         machine.plugins(PREFECT_KERNEL_DISABLE="lgos")
 
 
 def test_wanted_and_disabled(machine: Machine) -> None:
     """A plugin cannot be both wanted and disabled."""
     machine.install(PLUGIN, entry="bee")
-    with pytest.raises(SettingsError, match="Plugin bee is both wanted and disabled."):
+    with pytest.raises(SettingsError, match="Plugin bee is both wanted and disabled"):
         machine.plugins(PREFECT_KERNEL_PLUGINS="bee", PREFECT_KERNEL_DISABLE="bee")
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_found(machine: Machine, name: str, message: str) -> None
     """A name that leads nowhere is one sentence, and keeps the server from starting."""
     plugins = machine.plugins(PREFECT_KERNEL_PLUGINS=name)
     assert plugins.problems == [message]
-    with pytest.raises(PluginError, match="^plugin "):
+    with pytest.raises(PluginError, match=r"^plugin "):
         plugins.check()
 
 
