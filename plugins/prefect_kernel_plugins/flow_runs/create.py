@@ -22,7 +22,6 @@ from prefect_kernel.transition import Move, State
 from ..common.policies import policy_to_json
 from ..deployments.tables import deployment
 from ..flows.tables import flow
-from ..task_runs.tables import task_run
 from ..work_pools.tables import work_pool, work_queue
 from .schemas import FlowRunCreate
 from .tables import flow_run
@@ -34,6 +33,7 @@ from .transitions import (
     RELATED_COLUMNS,
     concurrency_limit_v2,
     insert_new,
+    task_run,
 )
 from .wire import SELECT_FLOW_RUN, new_row
 
