@@ -24,7 +24,11 @@ from .pool import Pool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MAX_ATTEMPTS = 10
+MAX_ATTEMPTS = 20
+"""How often a unit that lost a race is run again."""
+
+FREE_ATTEMPTS = 3
+"""After so many lost races, those who lost take turns: else of a crowd that wants one row, some would never get it."""
 
 
 class PostgresStorage:
@@ -34,6 +38,7 @@ class PostgresStorage:
 
     def __init__(self, pool: Pool, url: str) -> None:
         self.pool, self.url = pool, url
+        self._turn = asyncio.Lock()
 
     async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(unit, args, kwargs, write=False)
@@ -42,21 +47,30 @@ class PostgresStorage:
         return await self._run(unit, args, kwargs, write=True)
 
     async def _run(self, unit: Any, args: Any, kwargs: Any, *, write: bool) -> Any:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, FREE_ATTEMPTS + 1):
             try:
-                connection = await self.pool.acquire()
-            except Exception as error:
-                raise translate(error) from error
-            try:
-                return await drive(connection, unit(*args, **kwargs), write)
-            except Exception as error:
-                translated = translate(error)
-                if not isinstance(translated, errors.Raced) or attempt == MAX_ATTEMPTS:
-                    raise translated from error
-            finally:
-                await self.pool.release(connection)
-            await asyncio.sleep(random.random() * 0.002 * 2 ** min(attempt, 6))
-        raise AssertionError("unreachable")
+                return await self._once(unit, args, kwargs, write)
+            except errors.Raced:
+                await asyncio.sleep(random.random() * 0.002 * 2**attempt)
+        async with self._turn:
+            for attempt in range(FREE_ATTEMPTS + 1, MAX_ATTEMPTS):
+                try:
+                    return await self._once(unit, args, kwargs, write)
+                except errors.Raced:
+                    await asyncio.sleep(random.random() * 0.002 * 2 ** min(attempt, 6))
+            return await self._once(unit, args, kwargs, write)
+
+    async def _once(self, unit: Any, args: Any, kwargs: Any, write: bool) -> Any:
+        try:
+            connection = await self.pool.acquire()
+        except Exception as error:
+            raise translate(error) from error
+        try:
+            return await drive(connection, unit(*args, **kwargs), write)
+        except Exception as error:
+            raise translate(error) from error
+        finally:
+            await self.pool.release(connection)
 
     async def ping(self) -> None:
         try:
