@@ -133,7 +133,11 @@ async def main(a: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--reference", required=True, help="python of an environment with prefect 3.8.8")
+    p.add_argument(
+        "--reference",
+        default=os.environ.get("PREFECT_KERNEL_REFERENCE_PYTHON"),
+        help="python of an environment with prefect 3.8.8 (default: $PREFECT_KERNEL_REFERENCE_PYTHON)",
+    )
     p.add_argument("--kernel", default=f"{sys.executable} -m prefect_kernel serve --port {{port}}", help="its command")
     p.add_argument("--kernel-db", help="database URL of the kernel (default: a new SQLite file)")
     p.add_argument("--reference-db", help="database URL of the reference (default: a new SQLite file)")
