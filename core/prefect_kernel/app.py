@@ -41,8 +41,6 @@ class Kernel:
     def __init__(self, settings: Any, plugins: Plugins | None = None) -> None:
         """Load and check everything; nothing is opened yet. Raises PluginError or SettingsError."""
         self.settings = settings
-        self.processes = 1
-        """How many serve together: the others hold runs and clients that this one does not know."""
         self.stash = Stash()
         self.plugins = plugins or Plugins.of(settings)
         self.plugins.check()

@@ -51,7 +51,6 @@ def run(
             f"Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of "
             f"{', '.join(shared_leases(kernel))}, or use one worker."
         )
-    kernel.processes = workers
     sockets = open_sockets(config)
     config = dataclasses.replace(config, sockets=sockets)
 
