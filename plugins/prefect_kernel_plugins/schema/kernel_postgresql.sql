@@ -39,3 +39,46 @@ UPDATE kernel_alembic_version SET version_num='0002' WHERE kernel_alembic_versio
 
 UPDATE kernel_alembic_version SET version_num='0003' WHERE kernel_alembic_version.version_num = '0002';
 
+CREATE TABLE kernel_task_claim (
+    task_run_id UUID NOT NULL, 
+    state_id UUID NOT NULL, 
+    expires TIMESTAMP WITH TIME ZONE, 
+    PRIMARY KEY (task_run_id)
+);
+
+UPDATE kernel_alembic_version SET version_num='0004' WHERE kernel_alembic_version.version_num = '0003';
+
+CREATE TABLE kernel_flow_run_tally (
+    span INTEGER NOT NULL, 
+    start BIGINT NOT NULL, 
+    state_type VARCHAR NOT NULL, 
+    state_name VARCHAR NOT NULL, 
+    runs BIGINT NOT NULL, 
+    run_time NUMERIC NOT NULL, 
+    since NUMERIC NOT NULL, 
+    lateness NUMERIC NOT NULL, 
+    overdue BIGINT NOT NULL, 
+    overdue_since NUMERIC NOT NULL, 
+    CONSTRAINT pk_kernel_flow_run_tally PRIMARY KEY (span, start, state_type, state_name)
+);
+
+CREATE TABLE kernel_flow_run_stale (
+    minute BIGINT NOT NULL, 
+    writer INTEGER DEFAULT pg_backend_pid() NOT NULL, 
+    CONSTRAINT pk_kernel_flow_run_stale PRIMARY KEY (minute, writer)
+);
+
+CREATE OR REPLACE FUNCTION kernel_flow_run_stale() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN IF TG_OP <> 'INSERT' THEN IF OLD.expected_start_time IS NOT NULL THEN INSERT INTO kernel_flow_run_stale (minute) VALUES (floor(extract(epoch FROM OLD.expected_start_time) / 60)) ON CONFLICT DO NOTHING; END IF; END IF; IF TG_OP <> 'DELETE' THEN IF NEW.expected_start_time IS NOT NULL THEN INSERT INTO kernel_flow_run_stale (minute) VALUES (floor(extract(epoch FROM NEW.expected_start_time) / 60)) ON CONFLICT DO NOTHING; END IF; END IF; RETURN NULL; END $$;
+
+DROP TRIGGER IF EXISTS kernel_flow_run_stale_change ON flow_run;
+
+CREATE TRIGGER kernel_flow_run_stale_change AFTER INSERT OR UPDATE OF expected_start_time, start_time, state_type, state_name, state_timestamp, total_run_time ON flow_run FOR EACH ROW EXECUTE FUNCTION kernel_flow_run_stale();
+
+DROP TRIGGER IF EXISTS kernel_flow_run_stale_delete ON flow_run;
+
+CREATE TRIGGER kernel_flow_run_stale_delete AFTER DELETE ON flow_run FOR EACH ROW EXECUTE FUNCTION kernel_flow_run_stale();
+
+INSERT INTO kernel_flow_run_stale (minute) SELECT DISTINCT floor(extract(epoch FROM expected_start_time) / 60) FROM flow_run WHERE expected_start_time IS NOT NULL ON CONFLICT DO NOTHING;
+
+UPDATE kernel_alembic_version SET version_num='0005' WHERE kernel_alembic_version.version_num = '0004';
+

@@ -36,3 +36,51 @@ CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__history ON flow_run (state_type, 
 
 UPDATE kernel_alembic_version SET version_num='0003' WHERE kernel_alembic_version.version_num = '0002';
 
+CREATE TABLE kernel_task_claim (
+    task_run_id CHAR(36) NOT NULL, 
+    state_id CHAR(36) NOT NULL, 
+    expires DATETIME, 
+    PRIMARY KEY (task_run_id)
+);
+
+UPDATE kernel_alembic_version SET version_num='0004' WHERE kernel_alembic_version.version_num = '0003';
+
+CREATE TABLE kernel_flow_run_tally (
+    span INTEGER NOT NULL, 
+    start BIGINT NOT NULL, 
+    state_type VARCHAR NOT NULL, 
+    state_name VARCHAR NOT NULL, 
+    runs BIGINT NOT NULL, 
+    run_time INTEGER NOT NULL, 
+    since INTEGER NOT NULL, 
+    lateness INTEGER NOT NULL, 
+    overdue BIGINT NOT NULL, 
+    overdue_since INTEGER NOT NULL, 
+    CONSTRAINT pk_kernel_flow_run_tally PRIMARY KEY (span, start, state_type, state_name)
+)
+ WITHOUT ROWID;
+
+DROP INDEX IF EXISTS kernel_ix_flow_run__history;
+
+CREATE TABLE kernel_flow_run_stale (
+    minute INTEGER NOT NULL, 
+    PRIMARY KEY (minute)
+);
+
+CREATE TRIGGER kernel_flow_run_stale_insert AFTER INSERT ON flow_run BEGIN
+    INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60 WHERE NEW.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60);
+END;
+
+CREATE TRIGGER kernel_flow_run_stale_update AFTER UPDATE OF expected_start_time, start_time, state_type, state_name, state_timestamp, total_run_time ON flow_run BEGIN
+    INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60 WHERE OLD.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60);
+    INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60 WHERE NEW.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60);
+END;
+
+CREATE TRIGGER kernel_flow_run_stale_delete AFTER DELETE ON flow_run BEGIN
+    INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60 WHERE OLD.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60);
+END;
+
+INSERT INTO kernel_flow_run_stale (minute) SELECT DISTINCT CAST(strftime('%s', expected_start_time) AS INTEGER) / 60 FROM flow_run WHERE expected_start_time IS NOT NULL;
+
+UPDATE kernel_alembic_version SET version_num='0005' WHERE kernel_alembic_version.version_num = '0004';
+

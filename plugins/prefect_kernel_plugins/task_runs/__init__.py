@@ -1,8 +1,8 @@
 """Task runs.
 
 Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters` (POST filters), `create`, `transitions` (proposing
-states), `recorder` (runs told by client events), `queues` (background tasks), `queries` and `routes` (single runs),
-`reads` (lists).
+states), `recorder` (runs told by client events), `queues` and `claims` (background tasks), `queries` and `routes`
+(single runs), `reads` (lists).
 """
 
 from __future__ import annotations

@@ -1,75 +1,73 @@
 """Background tasks waiting for a task worker.
 
-The database holds the truth: a deferred run is SCHEDULED there before its creation is answered. The queues only say,
-in this process, which of them to hand out next; when a worker first asks for a key after a start, or after a queue was
-full, they are filled again from the database, so a restart forgets none.
+The database holds the truth: a deferred run is SCHEDULED there before its creation is answered. The queues only say, in
+this process, which of them to hand out next. They are filled from the database too: after a start, after a queue was
+full, and while workers wait, since another server process may have taken the run in.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
-from prefect_kernel.sql import Statement, Unit, in_list, json_value
-from prefect_kernel.sql.types import POSTGRESQL
 from prefect_kernel.stash import StashKey
 
-from .tables import task_run, task_run_state
+from . import claims
+from .wire import TASK_RUN_WIRE
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
-_WAITING = Statement(
-    sa.select(task_run.c.id, task_run.c.task_key)
-    .select_from(task_run.join(task_run_state, task_run_state.c.id == task_run.c.state_id))
-    .where(
-        task_run.c.state_type == "SCHEDULED",
-        in_list(task_run.c.task_key, "keys"),
-        json_value(task_run_state.c.state_details, "deferred") == sa.bindparam("true"),
-    )
-    .order_by(task_run.c.expected_start_time)
-    .limit(sa.bindparam("count", type_=sa.Integer()))
-)
-"""Deferred runs that nobody has taken."""
+LOOK_AGAIN = timedelta(seconds=1)
+"""How often an empty queue is filled from the database while workers wait for it."""
+
+CLEAN_EVERY = 1000
+"""How many runs are handed out between two removals of old claims."""
 
 
-def waiting(dialect: str, keys: list[str], count: int) -> Unit[list[tuple[str, str]]]:
-    """(id, task key) of the longest waiting deferred runs."""
-    rows: list[tuple[str, str]] = yield _WAITING(keys=keys, count=count, true="true" if dialect == POSTGRESQL else True)
-    return rows
+class _Queue:
+    """The waiting runs of one task key; those that come back go first."""
+
+    def __init__(self) -> None:
+        self.returned: deque[str] = deque()
+        self.scheduled: deque[str] = deque()
+        self.known: set[str] = set()
+        self.looked: datetime | None = None
+        """When it was last filled from the database."""
+
+    def take(self) -> str | None:
+        """The next run."""
+        queue = self.returned or self.scheduled
+        if not queue:
+            return None
+        run_id = queue.popleft()
+        self.known.discard(run_id)
+        return run_id
 
 
 class TaskQueues:
-    """One bounded queue per task key, and a shorter one for runs that come back."""
+    """Queues by task key."""
 
     def __init__(self, kernel: Kernel) -> None:
         scheduling = kernel.settings.server.tasks.scheduling
         self._kernel = kernel
         self._limit = scheduling.max_scheduled_queue_size + scheduling.max_retry_queue_size
-        self._queues: dict[str, deque[str]] = {}
-        self._known: dict[str, set[str]] = {}
-        self._stale: dict[str, bool] = {}
+        self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
+        self._acknowledged = 0
         self._arrived = asyncio.Condition()
         self._wake_tasks: set[asyncio.Task[None]] = set()
 
     def put(self, key: str, run_id: str, *, first: bool = False) -> None:
         """Queue a run; `first` for one that comes back. A full queue is filled from the database later."""
-        queue, known = self._queues.setdefault(key, deque()), self._known.setdefault(key, set())
-        if run_id in known:
+        queue = self._queues[key]
+        if run_id in queue.known or len(queue.known) >= self._limit:
             return
-        if len(queue) >= self._limit:
-            self._stale[key] = True
-            return
-        known.add(run_id)
-        if first:
-            queue.appendleft(run_id)
-        else:
-            queue.append(run_id)
+        queue.known.add(run_id)
+        (queue.returned if first else queue.scheduled).append(run_id)
         task = asyncio.get_running_loop().create_task(self._wake())
         self._wake_tasks.add(task)
         task.add_done_callback(self._wake_tasks.discard)
@@ -78,23 +76,43 @@ class TaskQueues:
         async with self._arrived:
             self._arrived.notify_all()
 
-    async def restore(self, keys: list[str]) -> None:
-        """Fill queues from the database, where this process has not done so yet or had to leave runs out."""
-        missing = [key for key in keys if self._stale.get(key, True) and not self._queues.get(key)]
-        if missing:
-            for key in missing:
-                self._stale[key] = False
-            rows = await self._kernel.storage.read(waiting, self._kernel.storage.dialect, missing, self._limit)
-            for run_id, key in rows:
+    async def fill(self, keys: list[str]) -> None:
+        """Fill those of the queues that are empty from the database, now and then."""
+        now, storage = self._kernel.clock.now(), self._kernel.storage
+        empty = []
+        for key in keys:
+            queue = self._queues[key]
+            if not queue.known and (queue.looked is None or now - queue.looked >= LOOK_AGAIN):
+                queue.looked = now
+                empty.append(key)
+        if empty:
+            for run_id, key in await storage.read(claims.waiting, storage.dialect, empty, self._limit, now):
                 self.put(key, run_id)
 
+    async def claim(self, run_id: str) -> tuple[str, bytes] | None:
+        """Claim a run for a worker: its state's id, and the run as JSON; None when it is no longer to be had."""
+        storage, now = self._kernel.storage, self._kernel.clock.now()
+        found = await storage.write(claims.claim, run_id, now)
+        return None if found is None else (found[0], TASK_RUN_WIRE.one(storage.dialect, found[1], now))
+
+    async def release(self, key: str, run_id: str, state_id: str) -> None:
+        """Have a claimed run wait again: the worker did not acknowledge it."""
+        await self._kernel.storage.write(claims.release, run_id, state_id)
+        self.put(key, run_id, first=True)
+
+    async def acknowledge(self, run_id: str, state_id: str) -> None:
+        """The worker has taken a claimed run."""
+        write = self._kernel.storage.write
+        await write(claims.acknowledge, run_id, state_id)
+        self._acknowledged += 1
+        if self._acknowledged % CLEAN_EVERY == 1:
+            await write(claims.forget)
+
     def take(self, keys: list[str]) -> tuple[str, str] | None:
-        """(key, run id) of the next run of any of these keys."""
+        """(key, run id) of the next run of any of these keys, in their order."""
         for key in keys:
-            queue = self._queues.get(key)
-            if queue:
-                run_id = queue.popleft()
-                self._known[key].discard(run_id)
+            run_id = self._queues[key].take()
+            if run_id is not None:
                 return key, run_id
         return None
 

@@ -15,9 +15,7 @@ import orjson
 from prefect_kernel import web
 from prefect_kernel.stash import StashKey
 
-from ..task_runs.queries import by_id
 from ..task_runs.queues import QUEUES
-from ..task_runs.wire import TASK_RUN_WIRE
 from .group import sockets
 
 if TYPE_CHECKING:
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("prefect_kernel.task_workers")
 
 IDLE_SECONDS = 1.0
-"""How often an idle connection is looked at for having been closed."""
+"""How often the list of workers shows that an idle one is still there."""
+
+_NO_ACK = (4001, "Protocol violation: expected 'ack' message")
 
 
 @dataclass
@@ -81,64 +81,53 @@ async def scheduled_task_subscription(socket: web.WebSocket) -> None:
         await socket.close(4001, "Protocol violation: expected 'client_id' in subscribe message")
         return
     log.info("task worker %s waits for %s", client, keys)
-    me = object()
-    kernel.stash[WORKERS].connected[me] = Worker(str(client), keys, kernel.clock.now())
+    connected, me = kernel.stash[WORKERS].connected, object()
+    worker = connected[me] = Worker(str(client), keys, kernel.clock.now())
     try:
-        await _serve(kernel, socket, keys, me)
+        await _serve(kernel, socket, keys, worker)
     finally:
-        del kernel.stash[WORKERS].connected[me]
+        del connected[me]
 
 
-async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], me: object) -> None:
+async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], worker: Worker) -> None:
+    """Hand out runs until the worker quits or breaks the protocol; raises Disconnected when it has gone."""
+    queues = kernel.stash[QUEUES]
     answer = asyncio.ensure_future(_frame(socket))  # also notices that the worker has gone
     try:
         while True:
-            await kernel.stash[QUEUES].restore(keys)
-            waiting = asyncio.ensure_future(kernel.stash[QUEUES].next(keys, IDLE_SECONDS))
+            await queues.fill(keys)
+            waiting = asyncio.ensure_future(queues.next(keys, IDLE_SECONDS))
             await asyncio.wait({waiting, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done() and not waiting.done():
+            if not waiting.done():
                 waiting.cancel()
-                if await _is_quit(socket, answer):
+                if answer.result().get("type") == "quit":
+                    await socket.close()
                     return
                 answer = asyncio.ensure_future(_frame(socket))
                 continue
-            found = await waiting
-            kernel.stash[WORKERS].connected[me].timestamp = kernel.clock.now()
+            worker.timestamp = kernel.clock.now()
+            found = waiting.result()
             if found is None:
                 continue
-            key, run_id = found
-            row = await kernel.storage.read(by_id, run_id)
-            if row is None:
-                continue  # deleted while it waited
-            run = TASK_RUN_WIRE.object(kernel.storage.dialect, row)
-            if run["state_type"] != "SCHEDULED":
-                continue  # cancelled, or taken through another way, while it waited
-            acknowledged = False
+            claimed = await queues.claim(found[1])
+            if claimed is None:
+                continue
+            state_id, run = claimed
+            reply = None
             try:
-                await socket.send(web.dumps(run))
-                frame = await answer
-                acknowledged = frame.get("type") == "ack"
-                if frame.get("type") == "quit":
-                    await socket.close()
-                    return
-                if not acknowledged:
-                    await socket.close(4001, "Protocol violation: expected 'ack' message")
-                    return
+                await socket.send(run)
+                reply = (await answer).get("type")
             finally:
-                if not acknowledged:
-                    kernel.stash[QUEUES].put(key, run_id, first=True)
+                if reply != "ack":
+                    await queues.release(*found, state_id)
+            if reply != "ack":
+                await socket.close(*(() if reply == "quit" else _NO_ACK))
+                return
+            await queues.acknowledge(found[1], state_id)
             answer = asyncio.ensure_future(_frame(socket))
     finally:
-        answer.cancel()
-
-
-async def _is_quit(socket: web.WebSocket, answer: asyncio.Future[dict[str, Any]]) -> bool:
-    """Handle a frame that came while nothing was handed out; raises Disconnected when the worker has gone."""
-    frame = answer.result()
-    if frame.get("type") == "quit":
-        await socket.close()
-        return True
-    return False
+        if not answer.cancel() and not answer.cancelled():
+            answer.exception()  # seen: what it says ends this function anyhow
 
 
 __all__ = ["Worker", "Workers", "scheduled_task_subscription", "task_workers"]
