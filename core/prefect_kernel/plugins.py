@@ -50,6 +50,7 @@ DEFAULT = (
     "prefect_kernel_plugins.task_runs",
     "prefect_kernel_plugins.task_run_states",
     "prefect_kernel_plugins.task_workers",
+    "prefect_kernel_plugins.concurrency_limits_v2",
     "prefect_kernel_plugins.logs",
     "prefect_kernel_plugins.events",
     "prefect_kernel_plugins.api_docs",

@@ -149,6 +149,11 @@ def release_slots(kernel: Kernel, limits: list[dict[str, Any]], slots: int, now:
         yield release(kernel.settings, [limit["id"] for limit in limits], slots, now)
 
 
+def active_slots_now(dialect: str) -> Any:
+    """The column of active slots that have not decayed by `:now`."""
+    return sa.type_coerce(_text(_active(dialect)), sa.Integer).label("active_slots")
+
+
 # ---------------------------------------------------------------- on rows that were read
 def have_room(limits: list[dict[str, Any]], slots: int, now: datetime) -> Unit[bool]:
     """Whether `acquire` would succeed on these limits (rows).
