@@ -132,8 +132,9 @@ async def to_3_8_4(database: Database) -> None:
 
 async def without_kernel(database: Database) -> None:
     """Make of a database at the head what Prefect 3.8.8 leaves."""
-    for table in ("kernel_alembic_version", "kernel_event_outbox", "kernel_migration"):
-        await database.execute(f"DROP TABLE {table}")
+    for table in await database.columns():
+        if table.startswith("kernel_"):
+            await database.execute(f"DROP TABLE {table}")
 
 
 async def in_parallel(count: int, work: Any) -> list[Any]:
