@@ -18,7 +18,7 @@ MOST_STEPS = 25
 def table(results: Results) -> Iterator[str]:
     """One line per group, and a sum."""
     head = ("group", "sequences", "generated", "requests", "different", "explained", "skipped", "seconds")
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     total = [0, 0, 0, 0, 0, 0, 0.0]
     for result in results.groups.values():
         cells = [

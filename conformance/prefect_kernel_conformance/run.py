@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorte
     with click.progressbar(
         cases,
         label="Playing",
-        file=click.get_text_stream("stderr"),
+        file=sys.stderr,
         hidden=not show_progress,
         item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
     ) as bar:

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 LIMIT = 50
 
 _Limit = Annotated[int, Field(ge=1, le=LIMIT)]
+_FlowRuns: Any = FLOW_RUN_FILTER.model | None
 FlowRunBulkDelete: Any = create_model(
-    "FlowRunBulkDelete", __base__=Filtered, flow_runs=(FLOW_RUN_FILTER.model | None, None), limit=(_Limit, LIMIT)
+    "FlowRunBulkDelete", __base__=Filtered, flow_runs=(_FlowRuns, None), limit=(_Limit, LIMIT)
 )
 FlowRunBulkSetState: Any = create_model(
     "FlowRunBulkSetState",
     __base__=Filtered,
-    flow_runs=(FLOW_RUN_FILTER.model | None, None),
+    flow_runs=(_FlowRuns, None),
     state=(StateCreate, ...),
     force=(bool, False),
     limit=(_Limit, LIMIT),

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 
+_Flows: Any = FLOW_FILTER.model | None
 FlowBulkDelete: Any = create_model(
     "FlowBulkDelete",
     __base__=Filtered,
-    flows=(FLOW_FILTER.model | None, None),
+    flows=(_Flows, None),
     limit=(Annotated[int, Field(ge=1, le=LIMIT)], LIMIT),
 )
 

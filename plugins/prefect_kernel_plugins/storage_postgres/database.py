@@ -17,6 +17,7 @@ class KernelPostgresBackend(PostgresBackend):
     def __init__(self, url: Any, *, storage: PostgresStorage) -> None:
         super().__init__(url)
         self._storage = storage
+        self._pool: Any = None
 
     async def connect(self) -> None:
         self._pool = self._storage.pool
