@@ -45,7 +45,7 @@ asyncio.run(main())
 
 
 def test_start_imports_what_it_needs(tmp_path: Path) -> None:
-    """A start on the defaults imports neither other servers, databases and brokers, nor what documents are made with."""
+    """A start on the defaults imports no other servers, databases or brokers, nor what pages are made with."""
     started = subprocess.run(
         [sys.executable, "-c", BOOT],
         env=clean_environment(tmp_path),
