@@ -1,0 +1,1 @@
+"""What a person does: real flows, with the unchanged client of Prefect."""
