@@ -134,13 +134,17 @@ class Judge:
             return
         options = step if isinstance(step, Request) else None
         matcher.all_close = options is not None and options.tolerance is not None
-        matcher.tolerance = (options.tolerance if options else None) or TOLERANCE_SECONDS
+        # One server may be further along than the other: what both call "now" is as much apart.
+        lead = abs(ours["elapsed"] - theirs["elapsed"])
+        matcher.tolerance = ((options.tolerance if options else None) or TOLERANCE_SECONDS) + lead
         differences = []
         for part in ("status", "headers", "body"):
             differences += matcher.compare(part, ours[part], theirs[part], options.unordered if options else ())
         ignored = getattr(step, "ignore", ())
         differences = [difference for difference in differences if not _ignored(difference.place, ignored)]
         sent = scope.resolve(step.body) if isinstance(step, Request) and step.raw is None else getattr(step, "raw", "")
+        if options is not None and options.headers:
+            sent = {"headers": dict(options.headers), "body": sent}
         self._add(verdict, step, differences, ours, theirs, sent)
 
     def _compare_databases(self, verdict: Verdict, matcher: Matcher) -> None:

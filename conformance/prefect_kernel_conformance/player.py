@@ -39,12 +39,13 @@ NOT_PLAYED = {"status": "not played", "headers": {}, "body": None}
 def play(side: Side, case: Case, scope: Scope) -> dict[int, dict[str, Any]]:
     """Play a case; for each step what came of it."""
     answers: dict[int, dict[str, Any]] = {}
+    began = time.monotonic()
     for step in case.steps:
         try:
             answer = _play_step(side, step, scope)
         except Unresolved as error:
             answer = {**NOT_PLAYED, "body": f"{error}"}
-        answers[step.step] = answer
+        answers[step.step] = {**answer, "elapsed": time.monotonic() - began}
         if answer["status"] != "not played":
             scope.answers[step.step] = answer["body"]
     return answers

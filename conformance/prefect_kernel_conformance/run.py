@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,8 @@ GROUP_ORDER = (
     "root", "flows", "flow_runs", "flow_policies", "task_runs", "task_policies", "states", "logs", "events",
     "task_workers",
 )  # fmt: skip
+
+SHORTENING_SECONDS = 120.0
 
 
 @dataclass
@@ -102,21 +103,32 @@ def _draw(group: str, choice: Choice) -> Iterator[Case]:
 def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorten: int) -> Results:
     """Play the cases. `shorten`: for how many kinds of differences to look for the shortest script."""
     results = Results()
-    with click.progressbar(
-        cases,
-        label="Playing",
-        file=sys.stderr,
-        hidden=not show_progress,
-        item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
-    ) as bar:
-        for case in bar:
-            _play_one(judge, case, results)
-    shown = list(results.kinds)[:shorten]
-    with click.progressbar(shown, label="Shortening", hidden=not (show_progress and shown)) as bar_of_kinds:
-        for signature in bar_of_kinds:
-            first = results.kinds[signature][0]
-            results.kinds[signature][0] = shrink(first, lambda case: judge.judge(case).findings)
+    try:
+        with click.progressbar(
+            cases,
+            label="Playing",
+            file=click.get_text_stream("stderr"),
+            hidden=not show_progress,
+            item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
+        ) as bar:
+            for case in bar:
+                _play_one(judge, case, results)
+        _shorten(judge, results, shorten, show_progress=show_progress)
+    except KeyboardInterrupt:
+        results.notes.append("Interrupted: not everything was played.")
     return results
+
+
+def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: bool) -> None:
+    shown = list(results.kinds)[:shorten]
+    give_up = time.monotonic() + SHORTENING_SECONDS
+    with click.progressbar(
+        shown, label="Shortening", file=click.get_text_stream("stderr"), hidden=not (show_progress and shown)
+    ) as bar:
+        for signature in bar:
+            if time.monotonic() < give_up:
+                first = results.kinds[signature][0]
+                results.kinds[signature][0] = shrink(first, lambda case: judge.judge(case).findings)
 
 
 def _play_one(judge: Judge, case: Case, results: Results) -> None:

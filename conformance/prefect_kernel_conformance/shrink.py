@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,15 +13,16 @@ from .script import CLOSE, OPEN, Case, Request, Step
 
 Replay = Callable[[Case], list[Finding]]
 BUDGET = 60
+SECONDS = 15.0
 
 
 def shrink(finding: Finding, replay: Replay, budget: int = BUDGET) -> Finding:
     """Leave out steps, then parts of bodies, as long as a finding with the same signature remains."""
-    best, tries = finding, 0
+    best, tries, give_up = finding, 0, time.monotonic() + SECONDS
 
     def attempt(steps: list[Step]) -> bool:
         nonlocal best, tries
-        if tries >= budget or not steps:
+        if tries >= budget or not steps or time.monotonic() > give_up:
             return False
         tries += 1
         for found in replay(best.case.keeping(steps)):
