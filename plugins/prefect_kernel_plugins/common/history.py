@@ -89,59 +89,64 @@ def _sums(
     )
 
 
-def sqlite_seconds(days: sa.ColumnElement[float]) -> sa.ColumnElement[int]:
-    """Whole seconds of a difference of Julian days, which are exact to the millisecond (the reference sums these)."""
-    seconds = sa.cast(sa.func.round(days * 86400.0, 3), sa.Integer)
-    return sa.func.max(0, seconds, type_=sa.Integer())
+def _second(moment: Any) -> sa.ColumnElement[int]:
+    """On SQLite: Unix time, or a stored duration, in whole seconds."""
+    return sa.cast(sa.func.strftime(sa.literal_column("'%s'"), moment), sa.Integer)
 
 
 def _sqlite(table: sa.Table, conditions: Sequence[Any]) -> sa.Select[Any]:
+    """In whole seconds, as the reference counts on SQLite."""
     c = table.c
 
     def day(moment: Any) -> sa.ColumnElement[float]:
         return sa.func.julianday(moment, type_=sa.Float())
 
-    now, epoch = day(_param("now")), sa.literal_column("2440587.5")
+    def positive(seconds: Any) -> sa.ColumnElement[int]:
+        return sa.func.max(sa.literal_column("0"), seconds, type_=sa.Integer())
+
+    def since(moment: Any) -> sa.ColumnElement[int]:
+        return positive(_second(_param("now")) - _second(moment))
+
     since_start = sa.func.round((day(c.expected_start_time) - day(_param("history_start"))) * 86400.0, 3)
-    running = sa.case((c.state_type == "RUNNING", now - day(c.state_timestamp)), else_=sa.literal_column("0.0"))
+    running = sa.case((c.state_type == "RUNNING", since(c.state_timestamp)), else_=sa.literal_column("0"))
+    # Julian days are exact to the millisecond.
+    waited = sa.cast((day(c.start_time) - day(c.expected_start_time)) * 86400.0 + 0.0005, sa.Integer)
     late = sa.case(
-        (c.start_time > c.expected_start_time, day(c.start_time) - day(c.expected_start_time)),
-        (overdue(table, _param("now")), now - day(c.expected_start_time)),
-        else_=sa.literal_column("0.0"),
+        (c.start_time > c.expected_start_time, waited),
+        (overdue(table, _param("now")), since(c.expected_start_time)),
+        else_=sa.literal_column("0"),
     )
     return _sums(
         table,
         sa.cast(since_start / sa.bindparam("interval", type_=sa.Float()), sa.Integer),
-        sa.func.total(sqlite_seconds(day(c.total_run_time) - epoch + running)),
-        sa.func.total(sqlite_seconds(late)),
+        sa.func.total(positive(_second(c.total_run_time)) + running),
+        sa.func.total(late),
         conditions,
     )
 
 
 def _postgresql(table: sa.Table, conditions: Sequence[Any]) -> sa.Select[Any]:
     c = table.c
-    double = sa.Double()
+    double, zero = sa.Double(), sa.literal_column("0")
 
-    def seconds(difference: Any) -> sa.ColumnElement[float]:
-        return sa.cast(sa.extract("epoch", difference), double)
+    def seconds(difference: Any) -> sa.ColumnElement[Any]:
+        return sa.extract("epoch", difference)
 
     now = sa.cast(_param("now"), Timestamp())
     interval = sa.cast(sa.bindparam("interval", type_=sa.Float()), double)
     start = sa.cast(_param("history_start"), Timestamp())
-    run_time = sa.case(
-        (c.state_type == "RUNNING", seconds(c.total_run_time) + seconds(now - c.state_timestamp)),
-        else_=seconds(c.total_run_time),
-    )
+    since_start = sa.cast(seconds(c.expected_start_time - start), double)
+    running = sa.case((c.state_type == "RUNNING", sa.func.greatest(zero, seconds(now - c.state_timestamp))), else_=zero)
     late = sa.case(
         (c.start_time > c.expected_start_time, seconds(c.start_time - c.expected_start_time)),
         (overdue(table, now), seconds(now - c.expected_start_time)),
-        else_=0.0,
+        else_=zero,
     )
     return _sums(
         table,
-        sa.cast(sa.func.floor(seconds(c.expected_start_time - start) / interval), sa.Integer),
-        sa.func.sum(sa.func.greatest(0.0, run_time)),
-        sa.func.sum(sa.func.greatest(0.0, late)),
+        sa.cast(sa.func.floor(since_start / interval), sa.Integer),
+        sa.cast(sa.func.sum(sa.func.greatest(zero, seconds(c.total_run_time)) + running), double),
+        sa.cast(sa.func.sum(late), double),
         conditions,
     )
 

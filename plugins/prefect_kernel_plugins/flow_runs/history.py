@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from prefect_kernel import web
 from prefect_kernel.filtering import Shape
 from prefect_kernel.sql import Statement, Unit, by_dialect
-from prefect_kernel.sql.types import SQLITE, Timestamp
+from prefect_kernel.sql.types import Timestamp
 from prefect_kernel.wire import json_text
 
 from ..common.history import History, HistoryBody, bounds, overdue, parameters, to_json
 from ..common.paging import Filtered
-from . import history_sqlite
+from . import tallies
 from .filters import FLOW_RUNS
 from .group import group
 from .tables import flow_run
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
 
 FlowRunHistory: Any = FLOW_RUNS.body("FlowRunHistory", HistoryBody, {"work_pool_queues": "work_queues"})
 FlowRunLateness: Any = FLOW_RUNS.body("FlowRunLateness", Filtered)
@@ -41,10 +45,18 @@ async def flow_run_history(request: web.Request, body: Any) -> web.Reply:
     now = kernel.clock.now()
     params = parameters(ends, now)
     shape = FLOW_RUNS.take(body, params)
-    if not shape and kernel.storage.dialect == SQLITE:
-        rows = await kernel.storage.read(_rows, history_sqlite.HISTORY, history_sqlite.parameters(ends, now))
-        return web.raw(to_json(ends, history_sqlite.unpacked(rows)))
-    return web.raw(to_json(ends, await kernel.storage.read(_rows, _history.statement(shape), params)))
+    if shape:
+        rows = await kernel.storage.read(_rows, _history.statement(shape), params)
+    else:
+        rows = await _history_of_all(kernel, ends, now)
+    return web.raw(to_json(ends, rows))
+
+
+async def _history_of_all(kernel: Kernel, ends: list[datetime], now: datetime) -> list[Any]:
+    dialect = kernel.storage.dialect
+    while (rows := await kernel.storage.read(tallies.history, dialect, ends, now)) is None:
+        await kernel.storage.write(tallies.refresh, dialect, *tallies.minutes(ends))
+    return rows
 
 
 def _lateness_sqlite() -> sa.ColumnElement[Any]:
