@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .errors import StorageUnavailable
+
 if TYPE_CHECKING:
     from .app import Kernel
 
@@ -77,7 +79,10 @@ class Service:
             except (Exception, SystemExit) as error:  # a SystemExit would end the event loop
                 self.failures += 1
                 self.last_error = f"{type(error).__name__}: {error}"
-                log.exception("service %s failed (%d times in a row)", self.name, self.failures)
+                if isinstance(error, StorageUnavailable):
+                    log.warning("service %s: database unavailable: %s", self.name, error)
+                else:
+                    log.exception("service %s failed (%d times in a row)", self.name, self.failures)
             finally:
                 self.began = None
             pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2 ** min(self.failures, 8))
