@@ -139,10 +139,7 @@ async def quart_request(kernel: Kernel, scope: dict[str, Any], receive: Any, sen
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             await kernel.dispatcher.send(reply_to_error(error, f"{method} {path}"), scope, send)
             return
-    try:
-        await kernel.quart(scope, receive, send)
-    except SystemExit as error:
-        raise Misbehaved(f"{scope['path']} raised {error!r}") from error
+    await kernel.quart(scope, receive, send)
 
 
 async def _nowhere(request: Request) -> Reply:

@@ -52,12 +52,15 @@ class Client:
         target = path if absolute else self._kernel.api + path
         return self._loop.run(_ask(self._kernel, method, target, json, params or {}, headers or {}))
 
+    async def ask(self, method: str, path: str, *, json: Any = None) -> Answer:
+        """Make a request from within the kernel's event loop (`kernel.run`)."""
+        return await _ask(self._kernel, method, self._kernel.api + path, json, {}, {})
+
     def together(self, count: int, method: str, path: str, *, json: Any = None) -> list[Answer]:
         """Make the same request many times at once."""
 
         async def race() -> list[Answer]:
-            target = self._kernel.api + path
-            return await asyncio.gather(*(_ask(self._kernel, method, target, json, {}, {}) for _ in range(count)))
+            return await asyncio.gather(*(self.ask(method, path, json=json) for _ in range(count)))
 
         return self._loop.run(race())
 
