@@ -67,14 +67,20 @@ CREATE TABLE kernel_flow_run_stale (
     PRIMARY KEY (minute)
 );
 
+DROP TRIGGER IF EXISTS kernel_flow_run_stale_insert;
+
 CREATE TRIGGER kernel_flow_run_stale_insert AFTER INSERT ON flow_run BEGIN
     INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60 WHERE NEW.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60);
 END;
+
+DROP TRIGGER IF EXISTS kernel_flow_run_stale_update;
 
 CREATE TRIGGER kernel_flow_run_stale_update AFTER UPDATE OF expected_start_time, start_time, state_type, state_name, state_timestamp, total_run_time ON flow_run BEGIN
     INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60 WHERE OLD.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60);
     INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60 WHERE NEW.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', NEW.expected_start_time) AS INTEGER) / 60) AND NEW.expected_start_time IS NOT OLD.expected_start_time;
 END;
+
+DROP TRIGGER IF EXISTS kernel_flow_run_stale_delete;
 
 CREATE TRIGGER kernel_flow_run_stale_delete AFTER DELETE ON flow_run BEGIN
     INSERT INTO kernel_flow_run_stale (minute) SELECT CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60 WHERE OLD.expected_start_time IS NOT NULL AND NOT EXISTS (SELECT 1 FROM kernel_flow_run_stale WHERE minute = CAST(strftime('%s', OLD.expected_start_time) AS INTEGER) / 60);

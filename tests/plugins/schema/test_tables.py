@@ -20,8 +20,14 @@ for module in pkgutil.iter_modules(prefect_kernel_plugins.__path__, "prefect_ker
     if module.ispkg and importlib.util.find_spec(f"{module.name}.tables"):
         importlib.import_module(f"{module.name}.tables")
 
-UNDECLARED = {"alembic_version", "kernel_alembic_version", "deployment_version"}
-"""In the database, and read by nobody as a table of a slice."""
+UNDECLARED = {
+    "alembic_version",
+    "kernel_alembic_version",
+    "deployment_version",
+    "kernel_flow_run_stale",
+    "kernel_flow_run_tally",
+}
+"""In the database, and read by nobody as a table of a slice (the last two in SQL text, by `flow_runs/tallies.py`)."""
 
 NAMES = {
     types.UUID: ("CHAR(36)", "uuid"),

@@ -59,8 +59,10 @@ def _sqlite() -> None:
         ("update", f"UPDATE OF {', '.join(COUNTED)}", [note("OLD"), note("NEW", moved)]),
         ("delete", "DELETE", [note("OLD")]),
     ):
-        trigger = f"CREATE TRIGGER kernel_flow_run_stale_{name} AFTER {event} ON flow_run BEGIN"
-        op.execute("\n    ".join([trigger, *notes]) + "\nEND")
+        trigger = f"kernel_flow_run_stale_{name}"
+        op.execute(f"DROP TRIGGER IF EXISTS {trigger}")
+        head = f"CREATE TRIGGER {trigger} AFTER {event} ON flow_run BEGIN"
+        op.execute("\n    ".join([head, *notes]) + "\nEND")
     op.execute(
         "INSERT INTO kernel_flow_run_stale (minute)"
         " SELECT DISTINCT CAST(strftime('%s', expected_start_time) AS INTEGER) / 60 FROM flow_run"
