@@ -137,6 +137,7 @@ class Judge:
         # One server may be further along than the other: what both call "now" is as much apart.
         lead = abs(ours["elapsed"] - theirs["elapsed"])
         matcher.tolerance = ((options.tolerance if options else None) or TOLERANCE_SECONDS) + lead
+        matcher.id_kinds_matter = not isinstance(step, Rows)
         differences = []
         for part in ("status", "headers", "body"):
             differences += matcher.compare(part, ours[part], theirs[part], options.unordered if options else ())
@@ -150,6 +151,7 @@ class Judge:
     def _compare_databases(self, verdict: Verdict, matcher: Matcher) -> None:
         assert self.reference.database is not None
         assert self.kernel.database is not None
+        matcher.id_kinds_matter = False
         differences = compare_rows(matcher, self.reference.database, self.kernel.database)
         self._add(verdict, None, differences, None, None, None)
 
@@ -169,4 +171,7 @@ class Judge:
 
 
 def _ignored(place: str, ignored: tuple[str, ...]) -> bool:
-    return any(place == prefix or place.startswith((f"{prefix}.", f"{prefix}[")) for prefix in ignored)
+    """Whether a place is one of those, or inside of one. `=place` is that place alone."""
+    return any(
+        place == prefix.removeprefix("=") or place.startswith((f"{prefix}.", f"{prefix}[")) for prefix in ignored
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..script import Script, sequence
-from ._bad_input import bad_bodies, bad_content_types, bad_fields, bad_ids, paging, wrong_methods
+from ._bad_input import OTHERS_ROWS, bad_bodies, bad_content_types, bad_fields, bad_ids, paging, wrong_methods
 
 OBJECTS = ("flows", "flow_runs", "task_runs", "deployments", "work_pools")
 
@@ -132,9 +132,9 @@ def bodies_of_queries(s: Script) -> None:
             "POST",
             path,
             mine,
-            ("flows", "flow_runs", "task_runs", "deployments", "work_pools"),
-            ignore=("body",) if path.endswith(("count", "lateness")) else (),
+            OBJECTS,
+            ignore=OTHERS_ROWS,
         )
         for body in ([], [1], "x", 1, True, {"flows": {"unknown": 1}}, {"flows": {"name": {"any": []}}}):
             s.post(path, body)
-        bad_content_types(s, "POST", path, '{"flows": {"name": {"any_": ["nobody"]}}, "limit": 0}')
+        bad_content_types(s, "POST", path, '{"flows": {"name": {"any_": ["nobody"]}}, "limit": 0}', ignore=OTHERS_ROWS)
