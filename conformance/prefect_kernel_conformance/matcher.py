@@ -117,7 +117,8 @@ class Matcher:
             self._differ(f"{where}.length", len(reference), len(kernel))
             return
         if key in UNORDERED_KEYS or where in self._unordered:
-            reference, kernel = sorted(reference, key=_sort_key), sorted(kernel, key=_sort_key)
+            reference = sorted(reference, key=lambda item: _sort_key(item, {one: one for one in self.ids}))
+            kernel = sorted(kernel, key=lambda item: _sort_key(item, self._ids_back))
         for position, (one, other) in enumerate(zip(reference, kernel, strict=True)):
             self._value(f"{where}[{position}]", key, one, other)
 
@@ -173,8 +174,9 @@ def _kind(token: re.Match[str]) -> str:
     return f"<{token.lastgroup}>"
 
 
-def _sort_key(value: Any) -> str:
-    return TOKEN.sub("*", json.dumps(value, sort_keys=True, default=str))
+def _sort_key(value: Any, known: dict[str, str]) -> str:
+    """What puts equal things of both sides at the same place: ids count as far as they are known already."""
+    return TOKEN.sub(lambda token: known.get(token[0], "*"), json.dumps(value, sort_keys=True, default=str))
 
 
 def _shape(text: str) -> tuple[str, str]:

@@ -127,12 +127,12 @@ def _play_race(side: Side, requests: Sequence[Request], scope: Scope) -> dict[st
         answers = list(pool.map(lambda pair: pair[0].send(*pair[1]), zip(clients, prepared, strict=True)))
     for client in clients:
         client.close()
-    values = sorted((answer.as_value() for answer in answers), key=_race_key)
-    return {"status": "race", "headers": {}, "body": values}
+    # Who wins is chance, and so is whether the state of the winner is new to a loser (200 or 201).
+    verdicts = sorted(_verdict(answer) for answer in answers)
+    return {"status": "race", "headers": {}, "body": verdicts}
 
 
-def _race_key(value: dict[str, Any]) -> str:
-    """Who wins is chance: answers are put in order of status and verdict."""
-    body = value["body"]
-    verdict = body.get("status", "") if isinstance(body, dict) else ""
-    return f"{value['status']} {verdict}"
+def _verdict(answer: Answer) -> str:
+    if not isinstance(answer.body, dict) or "details" not in answer.body:
+        return f"{answer.status}"
+    return f"{answer.status // 100}xx {answer.body['status']} {answer.body['details'].get('reason')}"

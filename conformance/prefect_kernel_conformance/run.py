@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-import click
+from click.termui import progressbar
 
 from . import generators, sequences
 from .judge import Finding, Judge, Verdict
@@ -104,10 +105,10 @@ def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorte
     """Play the cases. `shorten`: for how many kinds of differences to look for the shortest script."""
     results = Results()
     try:
-        with click.progressbar(
+        with progressbar(
             cases,
             label="Playing",
-            file=click.get_text_stream("stderr"),
+            file=sys.stderr,
             hidden=not show_progress,
             item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
         ) as bar:
@@ -122,8 +123,8 @@ def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorte
 def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: bool) -> None:
     shown = list(results.kinds)[:shorten]
     give_up = time.monotonic() + SHORTENING_SECONDS
-    with click.progressbar(
-        shown, label="Shortening", file=click.get_text_stream("stderr"), hidden=not (show_progress and shown)
+    with progressbar(
+        shown, label="Shortening", file=sys.stderr, hidden=not (show_progress and shown)
     ) as bar:
         for signature in bar:
             if time.monotonic() < give_up:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from typing import Any
 
 from . import errors, policy
@@ -123,10 +124,11 @@ class Kernel:
                 socket.handler = guarding.websocket(socket.handler)
             self.dispatcher.websockets.add("WS", base + socket.path, socket)
 
-    def _driver(self, hook: str, name: str, what: str) -> Any:
+    def _driver(self, hook: str, name: str, what: str) -> tuple[Plugin, Any]:
+        """The driver of that name or alias, and its plugin."""
         drivers = {
-            key: driver
-            for _, driver in self.plugins.collect(hook)
+            key: (self.plugins[plugin], driver)
+            for plugin, driver in self.plugins.collect(hook)
             for key in (driver.name, *getattr(driver, "aliases", ()))
         }
         if name not in drivers:
@@ -134,22 +136,25 @@ class Kernel:
             raise errors.SettingsError(f"There is no {what} named {name!r}; known: {known}.")
         return drivers[name]
 
+    def _storage_driver(self) -> tuple[Plugin, StorageDriver]:
+        scheme = self.settings.database_url.split(":", 1)[0]
+        for plugin, driver in self.plugins.collect("kernel_storages"):
+            if scheme in driver.schemes:
+                return self.plugins[plugin], driver
+        raise errors.SettingsError(f"There is no storage for database URLs that begin with {scheme!r}.")
+
     @property
     def storage_driver(self) -> StorageDriver:
         """The storage that the connection URL chooses."""
-        scheme = self.settings.database_url.split(":", 1)[0]
-        for _, driver in self.plugins.collect("kernel_storages"):
-            if scheme in driver.schemes:
-                found: StorageDriver = driver
-                return found
-        raise errors.SettingsError(f"There is no storage for database URLs that begin with {scheme!r}.")
+        return self._storage_driver()[1]
 
     async def manage_database(self, action: str) -> str:
         """Do `upgrade`, `stamp` or `check`, for the database of the settings; a sentence about what it is now."""
         driver = self.storage_driver
         if driver.manage is None:
             raise errors.SettingsError(f"The storage {driver.name} has nothing to {action}.")
-        found = await driver.manage(action, self.settings)
+        with guarding.reaching(self.settings.shown_database_url):
+            found = await driver.manage(action, self.settings)
         if action != "stamp":
             async with AsyncExitStack() as stack:
                 await self.open_storage(stack, migrate_plugins=action == "upgrade")
@@ -159,12 +164,12 @@ class Kernel:
     def lease_driver(self) -> LeaseDriver:
         """The lease storage that the settings choose."""
         name = self.settings.server.concurrency.lease_storage
-        driver: LeaseDriver = self._driver("kernel_lease_storages", name, "lease storage")
+        driver: LeaseDriver = self._driver("kernel_lease_storages", name, "lease storage")[1]
         return driver
 
     def server_runner(self, name: str) -> ServerRunner:
         """The ASGI server of that name."""
-        runner: ServerRunner = self._driver("kernel_servers", name, "server")
+        runner: ServerRunner = self._driver("kernel_servers", name, "server")[1]
         return runner
 
     # ------------------------------------------------------------ opening and closing
@@ -188,11 +193,12 @@ class Kernel:
     async def _open(self, services: bool, clock: Clock | None, paused: bool) -> None:
         enter = self._stack.enter_async_context
         settings = self.settings
-        self.clock = clock or self._driver("kernel_clocks", "system", "clock").open()
-        await self.open_storage(self._stack)
-        self.leases = await enter(self.lease_driver.open(settings))
+        self.clock = clock or self._driver("kernel_clocks", "system", "clock")[1].open()
+        leases = self._driver("kernel_lease_storages", settings.server.concurrency.lease_storage, "lease storage")
         broker = self._driver("kernel_brokers", settings.server.events.messaging_broker, "broker")
-        self.broker = await enter(broker.open(settings))
+        await self.open_storage(self._stack)
+        self.leases = await enter(self._opened(*leases, "lease storage"))
+        self.broker = await enter(self._opened(*broker, "broker"))
         if self.blueprints:
             await self.quart.startup()
             self._stack.push_async_callback(self.quart.shutdown)
@@ -202,12 +208,19 @@ class Kernel:
         self.supervisor.start(self._wanted_services(services), paused=paused)
         self._stack.push_async_callback(self.supervisor.stop)
 
+    def _opened(self, plugin: Plugin, driver: Any, what: str) -> AbstractAsyncContextManager[Any]:
+        seconds = self.settings.kernel.plugin_timeout
+        return guarding.opened(plugin, f"{what} {driver.name}", partial(driver.open, self.settings), seconds)
+
     async def open_storage(self, stack: AsyncExitStack, *, migrate_plugins: bool | None = None) -> None:
         """Open the database alone, with the tables of plugins, which are brought up to date if settings say so."""
         settings = self.settings
         url = settings.database_url
         allowed = settings.server.database.migrate_on_start if migrate_plugins is None else migrate_plugins
-        self.storage = await stack.enter_async_context(self.storage_driver.open(url, settings))
+        plugin, driver = self._storage_driver()
+        made = guarding.opened(plugin, f"storage {driver.name}", partial(driver.open, url, settings), None)
+        with guarding.reaching(settings.shown_database_url):
+            self.storage = await stack.enter_async_context(made)
         for plugin in self.plugins.loaded:
             sets = plugin.declared.get("kernel_migrations", ())
             with guarding.database_work(plugin):

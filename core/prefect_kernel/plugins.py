@@ -314,6 +314,10 @@ class Plugins:
         """The plugins that are part of the server, in load order."""
         return [plugin for plugin in self.known if plugin.state == LOADED]
 
+    def __getitem__(self, name: str) -> Plugin:
+        """The loaded plugin of that name."""
+        return next(plugin for plugin in self.loaded if plugin.name == name)
+
     @property
     def trusted(self) -> set[str]:
         """Names of the built-ins."""

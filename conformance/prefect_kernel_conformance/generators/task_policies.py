@@ -33,6 +33,10 @@ def _state(s: Script, rng: Random, deferred: bool) -> dict[str, Any]:
     return made
 
 
+def _first(s: Script, rng: Random, deferred: bool) -> dict[str, Any]:
+    return {key: value for key, value in _state(s, rng, deferred).items() if key != "data"}
+
+
 def _policy(rng: Random) -> dict[str, Any]:
     if rng.random() < 0.5:
         return {}
@@ -50,7 +54,7 @@ def walks(s: Script, rng: Random) -> None:
     )
     deferred = rng.random() < 0.2
     tasks = [
-        task_run(s, run, dynamic_key=key, empirical_policy=_policy(rng), state=_state(s, rng, deferred)) for key in "ab"
+        task_run(s, run, dynamic_key=key, empirical_policy=_policy(rng), state=_first(s, rng, deferred)) for key in "ab"
     ]
     for _ in range(rng.randrange(3, 10)):
         task = rng.choice(tasks)

@@ -40,6 +40,20 @@ def propose(s: Script, path: str, proposed: dict[str, Any], force: Any, **option
     return s.post(path, {"state": proposed, **({} if force is None else {"force": force})}, **options)
 
 
+def flow_run_in(s: Script, type_: str, /, **more: Any) -> Ref:
+    """A flow run that was forced into a state. Python Prefect cannot create one with a result in its first state."""
+    run = flow_run(s)
+    set_state(s, run, type_, force=True, **more)
+    return run
+
+
+def task_run_in(s: Script, parent: Ref, key: str, type_: str, /, **more: Any) -> Ref:
+    """A task run that was forced into a state, for the same reason."""
+    run = task_run(s, parent, dynamic_key=key)
+    set_task_state(s, run, type_, force=True, **more)
+    return run
+
+
 def walk(s: Script, run: Ref, *types: str) -> None:
     """Take a flow run through states."""
     for type_ in types:

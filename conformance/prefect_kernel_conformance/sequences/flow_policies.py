@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..script import Script, sequence
-from ._make import flow_run, history, propose, set_state, state, task_run, walk
+from ._make import flow_run, flow_run_in, history, propose, set_state, state, task_run, walk
 
 TYPES = ("SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "PAUSED", "CANCELLING")
 TERMINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
@@ -96,7 +96,7 @@ def duplicate_transition_does_not_fire(s: Script) -> None:
 @sequence
 def duplicate_transition_is_first(s: Script) -> None:
     """It comes before the rule about terminal states."""
-    run = flow_run(s, state=state("COMPLETED", data=PERSISTED, state_details={"transition_id": s.uuid("one")}))
+    run = flow_run_in(s, "COMPLETED", data=PERSISTED, state_details={"transition_id": s.uuid("one")})
     set_state(s, run, "RUNNING", state_details={"transition_id": s.uuid("one")})
     set_state(s, run, "PAUSED", state_details={"transition_id": s.uuid("one")})
     history(s, run)
@@ -109,7 +109,7 @@ def _terminal(initial: str, data: object) -> Callable[[Script], None]:
     def play(s: Script) -> None:
         for type_ in TYPES:
             for new in ({}, {"data": PERSISTED}, {"data": UNPERSISTED}):
-                run = flow_run(s, state=state(initial, data=data))
+                run = flow_run_in(s, initial, data=data)
                 set_state(s, run, type_, **new)
                 s.get(f"/flow_runs/{run['id']}")
 
@@ -130,7 +130,7 @@ def result_is_not_lost_by_force(s: Script) -> None:
     for data in (PERSISTED, UNPERSISTED, None, 5, [1]):
         for type_ in TERMINAL:
             for new in ({}, {"data": UNPERSISTED}, {"data": PERSISTED}, {"data": 7}):
-                run = flow_run(s, state=state("COMPLETED", data=data))
+                run = flow_run_in(s, "COMPLETED", data=data)
                 set_state(s, run, type_, force=True, **new)
     history(s, run)
 

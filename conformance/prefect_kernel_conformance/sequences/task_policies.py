@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..script import Script, sequence
-from ._make import flow_run, limit, set_state, set_task_state, slots, state, task_history, task_run
+from ._make import flow_run, limit, set_state, set_task_state, slots, state, task_history, task_run, task_run_in
 
 TYPES = ("SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "PAUSED", "CANCELLING")
 PERSISTED = {"type": "reference", "storage_key": "k"}
@@ -130,7 +130,7 @@ def terminal(s: Script) -> None:
     for initial in ("COMPLETED", "FAILED"):
         for data in (None, PERSISTED, UNPERSISTED, 5, {}, {"k": 1}):
             for type_ in ("RUNNING", "COMPLETED", "PENDING", "CRASHED"):
-                task = task_run(s, run, dynamic_key=f"{initial} {data} {type_}", state=state(initial, data=data))
+                task = task_run_in(s, run, f"{initial} {data} {type_}", initial, data=data)
                 set_task_state(s, task, type_, data=PERSISTED)
                 s.get(f"/task_runs/{task['id']}")
 

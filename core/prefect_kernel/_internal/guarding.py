@@ -8,7 +8,7 @@ import inspect
 import logging
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
@@ -16,6 +16,7 @@ from ..errors import (
     HttpError,
     KernelError,
     PluginError,
+    SettingsError,
     StorageError,
     StorageUnavailable,
     Unavailable,
@@ -147,34 +148,57 @@ async def _nowhere(request: Request) -> Reply:
 
 
 # ---------------------------------------------------------------- opening
-@asynccontextmanager
-async def lifespan(plugin: Plugin, function: Any, kernel: Kernel) -> AsyncIterator[None]:
-    """Enter a plugin's lifespan. What a third party's one raises at its end is logged, and the others go on closing."""
+def lifespan(plugin: Plugin, function: Any, kernel: Kernel) -> AbstractAsyncContextManager[Any]:
+    """Enter a plugin's lifespan."""
     if plugin.trusted:
-        async with function(kernel):
-            yield
-        return
-    seconds = kernel.settings.kernel.plugin_timeout
+        entered: AbstractAsyncContextManager[Any] = function(kernel)
+        return entered
     name = getattr(function, "__qualname__", repr(function))
+    return opened(
+        plugin, f"lifespan {name}", functools.partial(function, kernel), kernel.settings.kernel.plugin_timeout
+    )
+
+
+@asynccontextmanager
+async def opened(plugin: Plugin, what: str, make: Callable[[], Any], seconds: float | None) -> AsyncIterator[Any]:
+    """Open something of a plugin's; blame the plugin for what goes wrong, unless it is an error of the kernel's own.
+
+    What a third party's one raises at its end is logged, and the others go on closing.
+    """
+    if plugin.trusted:
+        async with make() as value:
+            yield value
+        return
     try:
         async with asyncio.timeout(seconds):
-            context = function(kernel)
+            context = make()
             if inspect.iscoroutine(context):
                 context.close()
             if not hasattr(context, "__aenter__") or not hasattr(context, "__aexit__"):
                 raise Misbehaved(f"it gave {context!r}, and not an async context manager")
-            await context.__aenter__()
+            value = await context.__aenter__()
+    except (StorageError, SettingsError):
+        raise
     except (Exception, SystemExit) as error:
         said = f"it was not open within {seconds:g} seconds" if isinstance(error, TimeoutError) else _said(error)
-        raise PluginError(f"plugin {plugin.name}: lifespan {name} failed: {said}", plugin.name) from error
+        raise PluginError(f"plugin {plugin.name}: {what} failed: {said}", plugin.name) from error
     try:
-        yield
+        yield value
     finally:
         try:
             async with asyncio.timeout(seconds):
                 await context.__aexit__(None, None, None)
         except (Exception, SystemExit):
-            log.exception("lifespan %s of plugin %s failed to close", name, plugin.name)
+            log.exception("%s of plugin %s failed to close", what, plugin.name)
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Have errors of an unreachable database say which one it is."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise StorageUnavailable(f"The database {url} cannot be used: {error.message}") from error
 
 
 @contextmanager

@@ -81,4 +81,5 @@ def show_settings(**options: Any) -> None:
     """List settings, those of plugins last."""
     settings = prepare(**options)
     Kernel(settings)  # which adopts the settings of plugins
-    table([(row.name, row.value or "-", row.source) for row in settings.describe()])
+    sources = {"override": "command line"}
+    table([(row.name, row.value or "-", sources.get(row.source, row.source)) for row in settings.describe()])

@@ -82,8 +82,13 @@ def may_hold_wide_integers(text: bytes) -> bool:
     return _MANY_DIGITS in text.translate(_DIGITS)
 
 
-def json_from_text(value: str) -> Any:
-    """Parse stored JSON; integers may be of any size."""
+def json_from_text(value: Any) -> Any:
+    """Parse stored JSON; integers may be of any size.
+
+    SQLite gives JSON columns numeric affinity, so a document that is a bare number comes back as that number.
+    """
+    if not isinstance(value, str):
+        return value
     text = value.encode("utf-8", "surrogatepass")
     if not may_hold_wide_integers(text):
         try:

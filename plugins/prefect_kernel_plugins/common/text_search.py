@@ -62,3 +62,13 @@ def patterns(query: str) -> dict[Mode, list[str]]:
     found = parse(query)
     terms: dict[Mode, list[str]] = {"any": found.include, "none": found.exclude, "all": found.required}
     return {mode: [containing(word.lower()) for word in words] for mode, words in terms.items() if words}
+
+
+def found_in(text: str, query: str) -> bool:
+    """Whether a text fulfils a query."""
+    found, text = parse(query), text.lower()
+    return (
+        (not found.include or any(term.lower() in text for term in found.include))
+        and not any(term.lower() in text for term in found.exclude)
+        and all(term.lower() in text for term in found.required)
+    )

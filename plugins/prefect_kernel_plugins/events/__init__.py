@@ -1,7 +1,8 @@
 """Events: taken in from clients and from the server itself, stored, and found again.
 
-Parts: `tables`, `received` (validation), `storing` (statements), `sink` (batches from clients), `persister` (the
-outbox), `routes` (in) and `reads` (filter).
+Parts: `tables`. In: `routes`, `received` (validation), `sink` (batches from clients), `persister` (the outbox),
+`storing` (statements). Out: `filters`, `conditions` (filters as SQL), `reads` (pages), `counting`, `stream` (live),
+`matching` (filters without SQL).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from prefect_kernel import Service, hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import counting, reads, routes  # noqa: F401 - they declare the routes
+    from . import counting, reads, routes, stream  # noqa: F401 - they declare the routes
     from .group import group
     from .received import Limits
 

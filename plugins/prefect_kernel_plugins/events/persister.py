@@ -21,6 +21,7 @@ from prefect_kernel.sql import Statement, Unit, in_list
 
 from .received import Received, from_outbox
 from .storing import store
+from .stream import Publisher
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -42,13 +43,14 @@ _TAKE = Statement(
 _REMOVE = Statement(sa.delete(outbox).where(in_list(outbox.c.seq, "seqs")))
 
 
-def drain(kernel: Kernel) -> Unit[int]:
-    """Move one batch; gives the number of events taken."""
+def drain(kernel: Kernel) -> Unit[tuple[int, list[Received]]]:
+    """Move one batch; gives the number of entries taken, and the events."""
     rows = yield _TAKE(count=BATCH)
+    events = list(_events(rows))
     if rows:
-        yield from store(kernel.storage.dialect, list(_events(rows)), kernel.clock.now())
+        yield from store(kernel.storage.dialect, events, kernel.clock.now())
         yield _REMOVE(seqs=[row[0] for row in rows])
-    return len(rows)
+    return len(rows), events
 
 
 def _events(rows: list[tuple[int, str, datetime]]) -> Iterator[Received]:
@@ -75,15 +77,21 @@ class EventPersister(Service):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         kernel.events.wake = self.wake
+        self._publisher = Publisher(kernel)
 
     async def tick(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        while await self.kernel.storage.write(drain, self.kernel) == BATCH:
+        await asyncio.sleep(self.kernel.settings.kernel.event_batch_seconds)  # let a burst come together
+        while await self._move() == BATCH:
             pass
 
     async def stop(self) -> None:
-        while await self.kernel.storage.write(drain, self.kernel):
+        while await self._move():
             pass
+
+    async def _move(self) -> int:
+        number, events = await self.kernel.storage.write(drain, self.kernel)
+        await self._publisher.publish(events)
+        return number
 
 
 @asynccontextmanager

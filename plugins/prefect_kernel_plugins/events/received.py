@@ -74,10 +74,13 @@ class Event(BaseModel):
 _ADAPTER = TypeAdapter(Event)
 
 
+_SHOWN = ("occurred", "event", "resource", "related", "payload", "id", "follows", "received")
+
+
 class Received:
     """An event with what storing it needs; `id` and `follows` are text."""
 
-    __slots__ = ("event", "follows", "id", "occurred", "payload", "received", "related", "resource")
+    __slots__ = _SHOWN
 
     def __init__(self, event: Event, received: datetime) -> None:
         self.occurred, self.event, self.resource = event.occurred, event.event, event.resource
@@ -89,17 +92,24 @@ class Received:
         """Whether it is larger, as JSON, than an event may be; `sent` is the number of characters it was sent in."""
         if sent * 4 <= Limits.size_bytes:  # most of them: no character has more than four bytes
             return False
-        shown = {name: getattr(self, name) for name in self.__slots__}
+        return len(self.json()) > Limits.size_bytes
+
+    def json(self) -> bytes:
+        """The event as clients see it."""
+        shown = {name: getattr(self, name) for name in _SHOWN}
         try:
-            size = len(orjson.dumps(shown, option=orjson.OPT_UTC_Z))
-        except TypeError:  # an integer beyond 64 bits
-            size = len(json.dumps(shown, default=str, separators=(",", ":")))
-        return size > Limits.size_bytes
+            return orjson.dumps(shown, option=orjson.OPT_UTC_Z)
+        except TypeError:  # an integer beyond 64 bits, which orjson does not write
+            return json.dumps(shown, default=_utc, separators=(",", ":")).encode()
 
     def clean(self) -> None:
         """Leave out NUL characters, which PostgreSQL cannot store."""
         self.event, self.resource = _clean(self.event), _clean(self.resource)
         self.related, self.payload = _clean(self.related), _clean(self.payload)
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.replace(tzinfo=None).isoformat()}Z"
 
 
 def _clean(value: Any) -> Any:

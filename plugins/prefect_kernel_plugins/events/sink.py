@@ -20,6 +20,7 @@ from prefect_kernel.stash import StashKey
 from ..task_runs.recorder import record, records
 from .received import Received
 from .storing import store
+from .stream import Publisher
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -57,6 +58,7 @@ class EventSink:
         self.limit = settings.kernel.event_queue_size
         self.batch_size = settings.kernel.event_batch_size
         self.batch_seconds = settings.kernel.event_batch_seconds
+        self._publisher = Publisher(kernel)
         self.pending = 0
         """Events that are not committed."""
         self._waiting: list[_Handed] = []
@@ -118,6 +120,7 @@ class EventSink:
         for _, future in part:
             if not future.done():
                 future.set_result(None)
+        await self._publisher.publish(batch)
         self.pending -= len(batch)
         async with self._room:
             self._room.notify_all()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .heads import Found, require_ready
+from prefect_kernel.errors import DatabaseNotReady
+
+from .heads import Found, State, require_ready
 
 Action = Literal["upgrade", "stamp", "check"]
 
@@ -17,6 +19,8 @@ async def run(action: Action, settings: Any) -> str:
     """
     url = settings.database_url
     found = await (_sqlite if url.startswith("sqlite") else _postgres)(action, url, settings)
+    if action == "stamp" and found.state is State.EMPTY:  # there was not even a file
+        raise DatabaseNotReady("The database cannot be stamped: it has no tables of Prefect.")
     if action == "check":
         require_ready(found)
     return str(found)

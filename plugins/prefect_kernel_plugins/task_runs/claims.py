@@ -14,22 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
-from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, json_value, metadata
+from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, json_value
 from prefect_kernel.sql.types import POSTGRESQL, UUID, Timestamp
 
-from .tables import task_run, task_run_state
+from .tables import task_claim, task_run, task_run_state
 from .wire import SELECT_TASK_RUN, TASK_RUN_COLUMNS
 
 EXPIRY = timedelta(seconds=30)
 """How long a worker may take to acknowledge a run."""
-
-task_claim = sa.Table(
-    "kernel_task_claim",
-    metadata,
-    sa.Column("task_run_id", UUID(), primary_key=True),
-    sa.Column("state_id", UUID(), nullable=False),
-    sa.Column("expires", Timestamp()),
-)
 
 _NOW = sa.bindparam("now", type_=Timestamp())
 _RUN = sa.bindparam("run_id", type_=UUID())

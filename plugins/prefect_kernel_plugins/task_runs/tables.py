@@ -65,3 +65,12 @@ task_run_state_cache = sa.Table(
     sa.Column("cache_expiration", Timestamp()),
     sa.Column("task_run_state_id", UUID(), nullable=False),
 )
+
+task_claim = sa.Table(
+    "kernel_task_claim",
+    metadata,
+    sa.Column("task_run_id", UUID(), primary_key=True),
+    sa.Column("state_id", UUID(), nullable=False),
+    sa.Column("expires", Timestamp()),
+)
+"""Who has been handed a deferred run; the kernel's own table."""

@@ -14,7 +14,10 @@ import quart
 from quart import Blueprint
 
 from prefect_kernel import Service, hookimpl, web
-from prefect_kernel.errors import PluginError
+from prefect_kernel.errors import PluginError, StorageUnavailable
+from prefect_kernel.ports.broker import BrokerDriver
+from prefect_kernel.ports.leases import LeaseDriver
+from prefect_kernel.ports.storage import StorageDriver
 from prefect_kernel.services import MAX_ROUND
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 
@@ -561,3 +564,36 @@ def test_a_service_that_does_not_stop(
     kernel.run(start_and_stop())
     assert said(caplog, "service deaf does not stop, and is left behind")
     assert said(caplog, "service deaf failed to stop", "no good")
+
+
+# ---------------------------------------------------------------- drivers
+@pytest.mark.parametrize("way", [*OPENING])
+@pytest.mark.parametrize(
+    ("hook", "driver", "setting"),
+    [
+        ("lease_storages", LeaseDriver, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"),
+        ("brokers", BrokerDriver, "PREFECT_SERVER_EVENTS_MESSAGING_BROKER"),
+    ],
+)
+def test_a_driver_that_fails_to_open(make_kernel: MakeKernel, hook: str, driver: Any, setting: str, way: str) -> None:
+    """A chosen driver that cannot be opened keeps the server from starting, and its plugin is named."""
+    declared = plugin(**{hook: [driver("acme", lifespan(way, []))]})
+    with pytest.raises(PluginError, match=f"plugin acme: (lease storage|broker) acme failed: {OPENING[way]}"):
+        make_kernel(declared, settings={**QUICK, setting: "acme"})
+
+
+def test_a_storage_that_fails_to_open(make_kernel: MakeKernel) -> None:
+    """So it is with a storage; what is wrong with the database itself is said of the database."""
+
+    @asynccontextmanager
+    async def away(url: str, settings: Any) -> AsyncIterator[Any]:
+        raise StorageUnavailable("nobody is there")
+        yield
+
+    def broken(url: str, settings: Any) -> Any:
+        raise ValueError("no good")
+
+    with pytest.raises(PluginError, match="plugin acme: storage acme failed: ValueError: no good"):
+        make_kernel(plugin(storages=[StorageDriver("acme", ("acme",), broken)]), storage="acme://x")
+    with pytest.raises(StorageUnavailable, match="The database acme://x cannot be used: nobody is there"):
+        make_kernel(plugin(storages=[StorageDriver("acme", ("acme",), away)]), storage="acme://x")

@@ -1,0 +1,65 @@
+"""`prefect-kernel database upgrade|stamp|check`, on both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+NOTES = """
+from prefect_kernel import hookimpl
+from prefect_kernel.migrations import Migration, MigrationSet
+
+KERNEL_API = ">=1.0"
+CREATE = ["CREATE TABLE notes_note (text VARCHAR NOT NULL)"]
+
+@hookimpl
+def kernel_migrations():
+    return MigrationSet("notes", [Migration("0001", {"sqlite": CREATE, "postgresql": CREATE})])
+"""
+
+
+@pytest.fixture
+def here(database_url: str) -> dict[str, str]:
+    """The environment that names a new, empty database."""
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url, "PREFECT_KERNEL_NO_AUTOLOAD": "1"}
+
+
+def test_from_nothing(run: Run, here: dict[str, str]) -> None:
+    """An empty database is not ready; `upgrade` makes it so, and is no trouble the second time."""
+    before = run("database", "check", **here)
+    assert before.code == 1
+    assert before.err == (
+        "Error: The database has no tables of Prefect; run `prefect-kernel database upgrade` first.\n"
+        if "MIGRATE" not in before.err
+        else before.err
+    )
+    for _ in range(2):
+        upgraded = run("database", "upgrade", **here)
+        assert upgraded.code == 0
+        assert "The database is ready" in upgraded.out
+    assert run("database", "check", **here).code == 0
+
+
+def test_tables_of_plugins(run: Run, here: dict[str, str], tmp_path: Path) -> None:
+    """`check` says that a plugin's tables are missing, and `upgrade` makes them."""
+    file = tmp_path / "notes.py"
+    file.write_text(NOTES)
+    assert run("database", "upgrade", **here).code == 0
+    missing = run("database", "check", "--plugins", str(file), **here)
+    assert missing.code == 1
+    assert "The database lacks migrations of plugin notes" in missing.err
+    assert run("database", "upgrade", "--plugins", str(file), **here).code == 0
+    assert run("database", "check", "--plugins", str(file), **here).code == 0
+
+
+def test_stamp(run: Run, here: dict[str, str]) -> None:
+    """A database without Prefect's tables is not stamped; one with them is, and stays ready."""
+    refused = run("database", "stamp", **here)
+    assert (refused.code, refused.out) == (1, "")
+    assert "cannot be stamped" in refused.err
+    assert run("database", "upgrade", **here).code == 0
+    assert run("database", "stamp", **here).code == 0
+    assert run("database", "check", **here).code == 0

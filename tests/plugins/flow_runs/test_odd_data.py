@@ -1,0 +1,36 @@
+"""State data and labels that are no objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prefect_kernel.testing import KernelUnderTest, MakeKernel, make_kernel
+
+__all__ = ["make_kernel"]
+
+
+@pytest.fixture
+def kernel(make_kernel: MakeKernel, database_url: str) -> KernelUnderTest:
+    """A kernel on a new database; the test runs on SQLite and on PostgreSQL."""
+    return make_kernel(storage=database_url)
+
+
+@pytest.mark.parametrize("data", [1.5, 7, True, "1.5", "text", [1, None], {"type": "literal", "value": 2}])
+def test_data_of_any_kind_is_kept(kernel: KernelUnderTest, data: Any) -> None:
+    """Bare numbers among them, which SQLite stores as such; and the run can go on from that state."""
+    run = kernel.flow_run(state={"type": "PENDING"})
+    kernel.propose(run, "Running", data=data)
+    shown = kernel.client.get(f"/flow_runs/{run['id']}").json()["state"]["data"]
+    assert shown == data
+    assert type(shown) is type(data)
+    assert kernel.propose(run, "Completed").status == "ACCEPT"
+
+
+def test_labels_of_any_value_are_added(kernel: KernelUnderTest) -> None:
+    """Labels that are patched in are not checked, as in the reference."""
+    run = kernel.flow_run()
+    assert kernel.client.patch(f"/flow_runs/{run['id']}/labels", json={"a": None, "b": [1]}).status == 204
+    labels = kernel.client.get(f"/flow_runs/{run['id']}").json()["labels"]
+    assert {key: labels[key] for key in "ab"} == {"a": None, "b": [1]}
