@@ -1,5 +1,6 @@
 """The web side of the kernel: declaring endpoints, reading requests, making replies."""
 
+from .described import describe
 from .group import Endpoint, Group, WebSocketEndpoint
 from .reply import Reply, dumps, json, no_content, raw, text
 from .request import Request
@@ -13,6 +14,7 @@ __all__ = [
     "Request",
     "WebSocket",
     "WebSocketEndpoint",
+    "describe",
     "dumps",
     "json",
     "no_content",

@@ -1,7 +1,7 @@
 """The OpenAPI document, made from the declarations that serve the routes.
 
 Input schemas come from the pydantic types of bodies and queries; schemas of answers from the wire encoders, which
-slices register with `describe` under the reference's names.
+slices register with `web.describe` under the reference's names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from ..wire import Field, Nested, Wire
+from .described import described
 from .group import Endpoint
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ _KINDS: dict[str, dict[str, Any]] = {
     "interval": {"type": "number", "format": "time-delta"},
     "bool": {"type": "boolean"},
 }
-
-_described: dict[str, Wire | dict[str, Any]] = {}
-
-
-def describe(name: str, answer: Wire | dict[str, Any]) -> None:
-    """Register the schema of an answer under a name that endpoints give as `response` (`name[]` for a list)."""
-    _described[name] = answer
 
 
 def _wire_schema(wire: Wire, title: str) -> dict[str, Any]:
@@ -61,7 +55,7 @@ def _answer_schema(response: Any, components: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(response, str):
         return {} if response is None else TypeAdapter(response).json_schema(ref_template=REFERENCE)
     name = response.removesuffix("[]")
-    answer = _described.get(name)
+    answer = described.get(name)
     if answer is None:
         return {"type": "array", "items": {}} if response.endswith("[]") else {}
     components[name] = _wire_schema(answer, name) if isinstance(answer, Wire) else answer
@@ -169,4 +163,4 @@ def _body_schemas(endpoints: Iterable[Endpoint], components: dict[str, Any]) -> 
     return found
 
 
-__all__ = ["describe", "document"]
+__all__ = ["document"]

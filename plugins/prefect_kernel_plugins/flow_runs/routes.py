@@ -5,12 +5,11 @@ They are declared in the reference's order: a wrong method is answered with the 
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect_kernel import errors, web
 from prefect_kernel.declare import follow_up
 
 from ..common.client import api_version, client_version, created_by
+from ..common.fields import KeyValueLabels
 from ..states import StateCreate, to_state
 from ..states.answers import orchestration_result
 from . import queries
@@ -20,6 +19,7 @@ from .schemas import FlowRunCreate, FlowRunUpdate, SetState
 from .transitions import set_state
 from .wire import FLOW_RUN_WIRE
 
+web.describe("FlowRunResponse", FLOW_RUN_WIRE)
 _PENDING = StateCreate.model_validate({"type": "PENDING"})
 
 
@@ -87,8 +87,8 @@ async def set_flow_run_state(request: web.Request, body: SetState) -> web.Reply:
     return web.json(orchestration_result(move), 200 if move.validated is None else 201)
 
 
-@group.patch("/{id:uuid}/labels", body=dict[str, Any], status=204)
-async def update_flow_run_labels(request: web.Request, body: dict[str, Any]) -> web.Reply:
+@group.patch("/{id:uuid}/labels", body=KeyValueLabels, status=204)
+async def update_flow_run_labels(request: web.Request, body: KeyValueLabels) -> web.Reply:
     """Add labels to a run, replacing those of the same key."""
     kernel = request.kernel
     await kernel.storage.write(queries.add_labels, request.path["id"], body, kernel.clock.now())

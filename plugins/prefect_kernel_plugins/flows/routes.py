@@ -12,6 +12,8 @@ from .group import group
 from .schemas import FlowCreate, FlowUpdate
 from .wire import FLOW_WIRE
 
+web.describe("Flow", FLOW_WIRE)
+
 
 @group.post("/", body=FlowCreate, status=(201, 200), response="Flow")
 async def create_flow(request: web.Request, body: FlowCreate) -> web.Reply:

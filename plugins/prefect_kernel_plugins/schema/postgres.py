@@ -59,14 +59,14 @@ async def _tables(connection: Any) -> set[str]:
 async def upgrade(connection: Any) -> Found:
     """Make the database ready from whatever it is, or raise DatabaseNotReady and change nothing."""
     found = await detect(connection)
-    refuse(found)
     if found.state is State.READY:
         return found
-    if found.state is State.EMPTY:
-        return await _create(connection)
     async with _locked(connection):
+        # Judged only under the lock: what was seen before may be half of what another process was making.
         found = await detect(connection)
         refuse(found)
+        if found.state is State.EMPTY:
+            return await _create(connection)
         await _to_head(connection, found)
         await _kernel_to_head(connection, found)
         return await detect(connection)

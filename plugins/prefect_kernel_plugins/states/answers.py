@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from prefect_kernel import web
 from prefect_kernel.transition import Move
+
+web.describe(
+    "OrchestrationResult",
+    {
+        "type": "object",
+        "title": "OrchestrationResult",
+        "properties": {
+            "state": {"type": ["object", "null"]},
+            "status": {"enum": ["ACCEPT", "REJECT", "ABORT", "WAIT"]},
+            "details": {"type": "object", "properties": {"type": {"type": "string"}}},
+        },
+        "required": ["state", "status", "details"],
+    },
+)
 
 
 def orchestration_result(move: Move) -> dict[str, Any]:

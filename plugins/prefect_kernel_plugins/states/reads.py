@@ -16,6 +16,8 @@ from prefect_kernel.wire import Wire
 from ..artifacts.tables import artifact
 from .wire import STATE_WIRE, state_columns
 
+web.describe("State", STATE_WIRE)
+
 
 def state_routes(group: web.Group, table: sa.Table, run_column: str, missing: str) -> None:
     """Declare GET /{id} and GET /?{run_column}= for a table of states."""

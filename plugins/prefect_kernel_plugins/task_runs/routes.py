@@ -19,6 +19,7 @@ from .schemas import TaskRunCreate, TaskRunUpdate
 from .transitions import set_state
 from .wire import TASK_RUN_WIRE
 
+web.describe("TaskRun", TASK_RUN_WIRE)
 _PENDING = StateCreate.model_validate({"type": "PENDING"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -73,9 +74,12 @@ def test_the_first_sample_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     sample = re.search(r"```python\n(.*?)```", (DOCS / "README.md").read_text(), re.DOTALL)
     assert sample is not None
     (tmp_path / "no_fridays.py").write_text(sample[1])
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     shown = CliRunner().invoke(cli, ["policies", "core-flow", "--plugins", "./no_fridays.py", "--no-autoload"])
+    assert shown.exit_code == 0, shown.exception
     lines = [line.split()[1:3] for line in shown.output.splitlines()]
     assert lines[lines.index(["CopyScheduledTime", "policies"]) + 1] == ["NoFridays", "no_fridays"]
 

@@ -1,0 +1,36 @@
+"""The OpenAPI document, made from what serves the routes."""
+
+from __future__ import annotations
+
+import re
+
+from prefect_kernel.testing import MakeKernel, make_kernel
+
+__all__ = ["make_kernel"]
+
+
+def test_every_endpoint_is_described(make_kernel: MakeKernel) -> None:
+    """Each registered operation is in the document with its body, and every reference in it resolves."""
+    kernel = make_kernel()
+    answer = kernel.client.get("/openapi.json")
+    document = answer.json()
+    assert document["openapi"].startswith("3.1")
+    for group in kernel.kernel.groups:
+        for endpoint in group.endpoints:
+            path = ("" if group.root else "/api") + re.sub(r"\{(\w+):\w+\}", r"{\1}", endpoint.path)
+            operation = document["paths"][path][endpoint.method.lower()]
+            assert ("requestBody" in operation) == (endpoint.body is not None)
+            assert {str(status) for status in endpoint.status} <= set(operation["responses"])
+    names = set(re.findall(r"#/components/schemas/([\w.-]+)", answer.text))
+    assert names <= set(document["components"]["schemas"])
+    assert {"Flow", "FlowRunResponse", "TaskRun", "State", "OrchestrationResult", "FlowRunFilter"} <= names
+    run = document["components"]["schemas"]["FlowRunResponse"]["properties"]
+    assert run["id"] == {"type": "string", "format": "uuid"}
+
+
+def test_the_page_shows_the_document(make_kernel: MakeKernel) -> None:
+    """The page loads the document from beside itself, and nothing from elsewhere."""
+    page = make_kernel().client.get("/docs")
+    assert page.status == 200
+    assert "openapi.json" in page.text
+    assert "http" not in re.sub(r"http-equiv", "", page.text)
