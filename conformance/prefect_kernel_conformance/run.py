@@ -123,9 +123,7 @@ def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorte
 def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: bool) -> None:
     shown = list(results.kinds)[:shorten]
     give_up = time.monotonic() + SHORTENING_SECONDS
-    with progressbar(
-        shown, label="Shortening", file=sys.stderr, hidden=not (show_progress and shown)
-    ) as bar:
+    with progressbar(shown, label="Shortening", file=sys.stderr, hidden=not (show_progress and shown)) as bar:
         for signature in bar:
             if time.monotonic() < give_up:
                 first = results.kinds[signature][0]
