@@ -12,12 +12,15 @@ import sqlalchemy as sa
 from prefect_kernel import errors
 from prefect_kernel.filtering import Shape, Subject
 from prefect_kernel.sql import Statement, by_dialect
-from prefect_kernel.sql.types import Timestamp
-from prefect_kernel.transition import TERMINAL_STATES
+from prefect_kernel.sql.types import SQLITE, Timestamp
+from prefect_kernel.transition import STATE_TYPES, TERMINAL_STATES
 from prefect_kernel.web import dumps
 
 from .fields import DateTime
 from .paging import Filtered
+
+_RANKS = {state_type: rank for rank, state_type in enumerate(STATE_TYPES)}
+"""The order of PostgreSQL's enumeration."""
 
 MAX_INTERVALS = 500
 """Later intervals are not answered."""
@@ -47,10 +50,22 @@ def bounds(body: Any) -> list[datetime]:
         raise errors.Unprocessable("History interval is out of range.") from None
 
 
-def to_json(ends: list[datetime], rows: Iterable[Row]) -> bytes:
-    """The answer: every interval, with the states of the runs in it."""
+def _by_label(row: Row) -> tuple[Any, ...]:
+    return tuple(row[:3])
+
+
+def _by_rank(row: Row) -> tuple[Any, ...]:
+    return row[0], _RANKS[row[1]], row[2]
+
+
+def to_json(ends: list[datetime], rows: Iterable[Row], dialect: str) -> bytes:
+    """The answer: every interval, with the states of the runs in it.
+
+    The reference sorts nothing; these are the orders in which the databases make the groups.
+    """
     states: list[list[dict[str, Any]]] = [[] for _ in ends[1:]]
-    for interval, state_type, state_name, runs, run_time, lateness in sorted(rows, key=lambda row: tuple(row[:3])):
+    in_order = sorted(rows, key=_by_label if dialect == SQLITE else _by_rank)
+    for interval, state_type, state_name, runs, run_time, lateness in in_order:
         states[interval].append(
             {
                 "state_type": state_type,

@@ -49,7 +49,7 @@ async def flow_run_history(request: web.Request, body: Any) -> web.Reply:
         rows = await kernel.storage.read(_rows, _history.statement(shape), params)
     else:
         rows = await _history_of_all(kernel, ends, now)
-    return web.raw(to_json(ends, rows))
+    return web.raw(to_json(ends, rows, kernel.storage.dialect))
 
 
 async def _history_of_all(kernel: Kernel, ends: list[datetime], now: datetime) -> list[Any]:

@@ -114,4 +114,5 @@ async def task_run_history(request: web.Request, body: Any) -> web.Reply:
     kernel = request.kernel
     params = parameters(ends, kernel.clock.now())
     statement = _history.statement(TASK_RUNS.take(body, params))
-    return web.raw(to_json(ends, await kernel.storage.read(_rows, statement, params)))
+    rows = await kernel.storage.read(_rows, statement, params)
+    return web.raw(to_json(ends, rows, kernel.storage.dialect))
