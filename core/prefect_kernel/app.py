@@ -119,6 +119,9 @@ class Kernel:
             if plugin not in self.plugins.trusted:
                 endpoint.handler = guarding.handler(endpoint.handler)
             self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, endpoint)
+        if group.fallback is not None:
+            guard = plugin not in self.plugins.trusted
+            self.dispatcher.fallback = guarding.fallback(group.fallback) if guard else group.fallback
         for socket in group.websockets:
             if plugin not in self.plugins.trusted:
                 socket.handler = guarding.websocket(socket.handler)

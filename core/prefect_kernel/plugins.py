@@ -54,6 +54,8 @@ DEFAULT = (
     "prefect_kernel_plugins.logs",
     "prefect_kernel_plugins.events",
     "prefect_kernel_plugins.api_docs",
+    "prefect_kernel_plugins.explain",
+    "prefect_kernel_plugins.ui",
 )
 """Built-ins that are loaded unless switched off."""
 

@@ -103,6 +103,10 @@ def _group(plugin: str, group: Group, api: str) -> Iterator[Claim]:
         except Exception as error:
             raise PluginError(f"plugin {plugin}: {where} cannot be served: {error}", plugin) from error
         yield "route", f"{endpoint.method} {_shape(base + endpoint.path)}"
+    if group.fallback is not None:
+        if not inspect.iscoroutinefunction(group.fallback):
+            raise PluginError(f"plugin {plugin}: the fallback of group {group.name} is not async", plugin)
+        yield "fallback for paths outside", api
     for socket in group.websockets:
         if not inspect.iscoroutinefunction(socket.handler):
             raise PluginError(f"plugin {plugin}: the handler of WebSocket {socket.path} is not async", plugin)

@@ -73,6 +73,20 @@ def _sound(reply: Any) -> Reply:
     return reply
 
 
+def fallback(function: Any) -> Any:
+    """A fallback whose answer is a reply or nothing."""
+
+    @functools.wraps(function)
+    async def run(request: Request) -> Reply | None:
+        try:
+            reply = await function(request)
+        except SystemExit as error:
+            raise Misbehaved(f"it raised {error!r}") from error
+        return None if reply is None else _sound(reply)
+
+    return run
+
+
 def websocket(function: Any) -> Any:
     """A WebSocket handler that cannot end the event loop."""
     if function in _guarded:

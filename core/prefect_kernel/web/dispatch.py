@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from .. import errors
 from .cors import VARY
-from .group import Endpoint, WebSocketEndpoint
+from .group import Endpoint, Fallback, WebSocketEndpoint
 from .reply import JSON_TYPE, Reply, dumps
 from .request import Request
 from .table import Table
@@ -66,7 +66,7 @@ def _body(error: errors.HttpError) -> bytes:
 
 
 async def _transmit(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Any) -> None:
-    if status != 204:
+    if status not in (204, 304):
         headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -79,6 +79,9 @@ class Dispatcher:
         self.kernel = kernel
         self.endpoints: Table[Endpoint] = Table()
         self.websockets: Table[WebSocketEndpoint] = Table()
+        self.fallback: Fallback | None = None
+        """Answers what is neither in the table nor below the API's base path."""
+        self._below_api = kernel.api + "/"
         self.max_body = kernel.settings.kernel.max_body_bytes
 
     async def http(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
@@ -90,6 +93,8 @@ class Dispatcher:
         if found is None:
             reply = self._redirect(scope, receive)
             if reply is None:
+                if self.fallback is not None and await self._outside(self.fallback, scope, receive, send):
+                    return True
                 if self.kernel.blueprints:
                     return False
                 reply = Reply(404, _NOT_FOUND, [JSON_TYPE])
@@ -121,6 +126,23 @@ class Dispatcher:
             return await endpoint.handler(request, read.validate(value))
         except Exception as error:  # noqa: BLE001 - every error becomes an answer, unknown ones are logged there
             return reply_to_error(error, f"{endpoint.method} {endpoint.path} (plugin {endpoint.plugin})")
+
+    async def _outside(self, fallback: Fallback, scope: dict[str, Any], receive: Any, send: Any) -> bool:
+        """Let the fallback answer, when the path is its to answer; its headers are sent as they are."""
+        if scope["path"].startswith(self._below_api):
+            return False
+        request = Request(self.kernel, scope, receive, {})
+        try:
+            reply = await fallback(request)
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
+            reply = reply_to_error(error, f"{scope['method']} outside of {self.kernel.api}")
+        if reply is None:
+            return False
+        origin = request.header("origin")
+        if origin is not None:
+            reply.headers += self.kernel.cors.headers_for(origin.encode("latin-1"))
+        await _transmit(reply.status, reply.headers, reply.body, send)
+        return True
 
     def _other_method(self, by_method: dict[str, Endpoint]) -> Reply:
         allow = next(iter(by_method))

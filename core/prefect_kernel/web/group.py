@@ -12,6 +12,7 @@ from .reply import Reply
 from .validation import BodyReader, QueryReader
 
 Handler = Callable[..., Awaitable[Reply]]
+Fallback = Callable[..., Awaitable[Reply | None]]
 WebSocketHandler = Callable[..., Awaitable[None]]
 
 
@@ -67,6 +68,13 @@ class Group:
     """True when the prefix is not below the API's base path."""
     endpoints: list[Endpoint] = field(default_factory=list)
     websockets: list[WebSocketEndpoint] = field(default_factory=list)
+    fallback: Fallback | None = None
+    """Answers what is neither a route nor below the API's base path, such as the pages of a UI; one per server."""
+
+    def otherwise(self, handler: Fallback) -> Fallback:
+        """Declare the fallback: `async def handler(request)`, which gives a reply with all its headers, or None."""
+        self.fallback = handler
+        return handler
 
     def route(
         self,
