@@ -23,7 +23,8 @@ def decide(move: Move, *policies: ResolvedPolicy, detached: bool = False) -> Gen
     Yields read calls, and when `detached` also hooks of third parties, for `propose` to run. A rule that raises aborts
     the transition (fails closed).
     """
-    initial, proposed = move.initial_type, move.proposed_type
+    initial, proposed = move.intended = move.initial_type, move.proposed_type
+    move.policies = tuple([policy.name for policy in policies])
     guard = _guard(move, policies, detached)
     entered: list[Rule] = []
     trail = move.trail

@@ -25,7 +25,10 @@ MAX_STUCK = 32
 """Threads that may hang in hooks; beyond it a hook fails at once, rather than taking another thread with it."""
 
 _stuck: set[threading.Thread] = set()
-_COPIED = ("api_version", "client_version", "error", "initial", "kernel", "kind", "now", "status", "asked", "commit")
+_COPIED = (
+    "api_version", "client_version", "error", "initial", "kernel", "kind", "now", "status", "asked", "commit",
+    "intended", "policies",
+)  # fmt: skip
 _LISTS = ("writes", "events", "on_commit", "trail", "foreign_writes")
 
 

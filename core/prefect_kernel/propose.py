@@ -50,6 +50,13 @@ async def propose(
     return move
 
 
+async def dry_run(kernel: Kernel, unit: Callable[..., Unit[Move]], *args: Any, **options: Any) -> Move:
+    """Decide as `propose` would on what is there now, and leave it at that: nothing is written."""
+    move = await _decided(kernel, unit(kernel, *args, **options, detached=True))
+    move.commit = None
+    return move
+
+
 async def _detached(kernel: Kernel, unit: Callable[..., Unit[Move]], args: Any, options: Any) -> Move:
     for attempt in range(1, MAX_ATTEMPTS + 1):
         move: Move = await _decided(kernel, unit(kernel, *args, **options, detached=True))

@@ -146,10 +146,12 @@ class Move:
         "events",
         "foreign_writes",
         "initial",
+        "intended",
         "kernel",
         "kind",
         "now",
         "on_commit",
+        "policies",
         "proposed",
         "run",
         "status",
@@ -193,6 +195,10 @@ class Move:
         """Left by a unit that decides `detached`: writes what was decided, or raises Raced when that is outdated."""
         self.asked: Rule | None = None
         """The rule whose `before` is running."""
+        self.intended: tuple[str | None, str | None] = (None, None)
+        """The types of the current and the proposed state at the beginning, by which rules were chosen."""
+        self.policies: tuple[str, ...] = ()
+        """The policies that were asked."""
 
     @property
     def initial_type(self) -> str | None:

@@ -80,7 +80,13 @@ class KernelUnderTest:
         self._events: list[dict[str, Any]] = []
         self._seen = 0
         self._made = 0
-        kernel.on_move = self._moves.append
+        self._shown_before = kernel.on_move
+        kernel.on_move = self._show
+
+    def _show(self, move: Move) -> None:
+        self._moves.append(move)
+        if self._shown_before is not None:
+            self._shown_before(move)
 
     @classmethod
     @contextmanager
