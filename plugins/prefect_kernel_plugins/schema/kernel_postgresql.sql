@@ -82,3 +82,17 @@ INSERT INTO kernel_flow_run_stale (minute) SELECT DISTINCT floor(extract(epoch F
 
 UPDATE kernel_alembic_version SET version_num='0005' WHERE kernel_alembic_version.version_num = '0004';
 
+DROP INDEX IF EXISTS kernel_ix_flow_run__queue_next;
+
+CREATE INDEX kernel_ix_flow_run__queue_next ON flow_run (work_queue_id, state_type, next_scheduled_start_time) WHERE work_queue_id IS NOT NULL;
+
+DROP INDEX IF EXISTS kernel_ix_flow_run__deployment_next;
+
+CREATE INDEX kernel_ix_flow_run__deployment_next ON flow_run (deployment_id, next_scheduled_start_time) WHERE state_type = 'SCHEDULED';
+
+DROP INDEX IF EXISTS kernel_ix_deployment__readiness;
+
+CREATE INDEX kernel_ix_deployment__readiness ON deployment (work_queue_id, status, last_polled);
+
+UPDATE kernel_alembic_version SET version_num='0006' WHERE kernel_alembic_version.version_num = '0005';
+
