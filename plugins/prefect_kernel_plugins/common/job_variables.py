@@ -15,39 +15,63 @@ from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID
 
 from ..blocks.tables import block_document
-from .parameters import ParameterError, prepared, validate
+from .parameters import prepared, problems, validate, without_required
 
 _BLOCK = Statement(sa.select(block_document.c.id).where(block_document.c.id == sa.bindparam("id", type_=UUID())))
 
 
-def check_job_variables(template: dict[str, Any], *layers: dict[str, Any] | None) -> Unit[None]:
-    """Check layers of variables; a template without a schema allows everything.
+def check_job_variables(template: dict[str, Any], *layers: dict[str, Any] | None, partial: bool = False) -> Unit[None]:
+    """Check layers of variables; a template without a schema allows everything. With `partial`, more layers follow.
 
     Raises ParameterError or CircularReference, Unprocessable for a schema that is none, NotFound for a missing block.
     """
     schema = template.get("variables") if template else None
     if not schema:
         return
-    import jsonschema
-
-    validator = jsonschema.Draft202012Validator
-    try:
-        validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise errors.Unprocessable(f"Invalid schema: {error.message}") from None
+    _need_schema(schema)
     values, complete = yield from _defaults(schema)
     for layer in layers:
         values.update(layer or {})
     schema = prepared(schema, nullable_defaults=True)
-    validate(values, schema if complete else _without_required(schema))
+    validate(values, schema if complete and not partial else without_required(schema))
+
+
+def check_defaults(template: dict[str, Any]) -> Unit[None]:
+    """Check a template's own defaults; what is required may be missing. Raises as `check_job_variables` does."""
+    schema = template.get("variables") if template else None
+    if not schema:
+        return
+    _need_schema(schema)
+    found = {}
+    for name, part in schema.get("properties", {}).items():
+        if not isinstance(part, dict) or "default" not in part:
+            continue
+        value = part["default"]
+        if isinstance(value, dict) and "$ref" in value:
+            reference = value["$ref"]
+            block = reference.get("block_document_id") if isinstance(reference, dict) else None
+            if block is not None:
+                yield from _need_block(block)
+            continue  # what is in the block is encrypted, and not looked into
+        found[name] = value
+    validate(found, _without_required(prepared(schema, nullable_defaults=True)))
+
+
+def _need_schema(schema: dict[str, Any]) -> None:
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise errors.Unprocessable(f"Invalid schema: {error.message}") from None
 
 
 def _defaults(schema: dict[str, Any]) -> Unit[tuple[dict[str, Any], bool]]:
     """The defaults that fit the schema, and whether all do: without some, nothing can be said about what is missing."""
     found, complete = {}, True
-    optional = _without_required(schema)
+    optional = without_required(schema)
     for name, part in schema.get("properties", {}).items():
-        if "default" not in part:
+        if not isinstance(part, dict) or "default" not in part:
             continue
         value = part["default"]
         reference = value.get("$ref") if isinstance(value, dict) else None
@@ -57,9 +81,7 @@ def _defaults(schema: dict[str, Any]) -> Unit[tuple[dict[str, Any], bool]]:
                 yield from _need_block(block)
                 complete = False  # what is in the block is encrypted, and not looked into
             continue
-        try:
-            validate({name: value}, optional)
-        except ParameterError:
+        if problems({name: value}, optional):
             complete = False
         else:
             found[name] = value
@@ -73,9 +95,3 @@ def _need_block(id: Any) -> Unit[None]:
         rows = []
     if not rows:
         raise errors.NotFound("Block not found.")
-
-
-def _without_required(schema: Any) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    return {key: _without_required(value) for key, value in schema.items() if key != "required"}

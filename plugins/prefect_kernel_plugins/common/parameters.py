@@ -1,21 +1,12 @@
-"""Parameters: `__prefect_kind` objects turned into values, and values checked against a JSON schema.
-
-A UI sends a value it wants computed as an object with `__prefect_kind`: `none` (as it is), `json` (text to be parsed),
-`jinja` (a template), `workspace_variable` (a variable's name). Jinja and jsonschema are imported when first needed.
-"""
+"""Parameters, checked against a JSON schema. jsonschema is imported when first needed."""
 
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-KIND = "__prefect_kind"
-
-
-class HydrationError(ValueError):
-    """A `__prefect_kind` object cannot be turned into a value."""
+from .hydration import Placeholder
 
 
 class ParameterError(ValueError):
@@ -24,90 +15,6 @@ class ParameterError(ValueError):
 
 class CircularReference(ValueError):
     """A schema refers to itself without end."""
-
-
-_REMOVED = object()
-
-
-def hydrate(value: Any, variables: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> Any:
-    """`value` with every `__prefect_kind` object in it replaced by what it stands for.
-
-    `variables` are the values of workspace variables by name, `context` what templates may refer to. Raises
-    HydrationError.
-    """
-    result = _hydrate(value, variables, context or {})
-    return {} if result is _REMOVED else result
-
-
-def _hydrate(value: Any, variables: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-    if isinstance(value, list):
-        items = (_hydrate(item, variables, context) for item in value)
-        return [item for item in items if item is not _REMOVED]
-    if not isinstance(value, dict):
-        return value
-    if KIND not in value:
-        members = ((key, _hydrate(item, variables, context)) for key, item in value.items())
-        return {key: item for key, item in members if item is not _REMOVED}
-    kind = value[KIND]
-    if kind == "none":
-        if "value" not in value:
-            raise HydrationError("Missing 'value' key in __prefect object")
-        return _hydrate(value["value"], variables, context)
-    if kind == "json":
-        return _from_json(value, variables, context)
-    if kind == "jinja":
-        return _from_template(value, variables, context)
-    if kind == "workspace_variable":
-        return _from_variable(value, variables, context)
-    return value.get("value")
-
-
-def _inner(value: Any, variables: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-    return _hydrate(value, variables, context) if isinstance(value, dict) else value
-
-
-def _from_json(value: dict[str, Any], variables: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-    if "value" not in value:
-        return _REMOVED
-    text = _inner(value["value"], variables, context)
-    if not isinstance(text, str):
-        return text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise HydrationError(f"Invalid JSON: {error}") from None
-
-
-def _from_template(value: dict[str, Any], variables: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-    if "template" not in value:
-        raise HydrationError("Missing 'template' key in __prefect object")
-    template = _inner(value["template"], variables, context)
-    from jinja2 import ChainableUndefined, TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(undefined=ChainableUndefined)
-    try:
-        return environment.from_string(str(template)).render(context)
-    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
-        raise HydrationError(f"Invalid jinja: {error}") from None
-
-
-def _from_variable(value: dict[str, Any], variables: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
-    if "variable_name" not in value:
-        return _REMOVED
-    name = _inner(value["variable_name"], variables, context)
-    if name not in variables:
-        raise HydrationError(f"Variable '{name}' not found in workspace.")
-    return variables[name]
-
-
-def uses_variables(value: Any) -> bool:
-    """Whether hydrating needs workspace variables."""
-    if isinstance(value, list):
-        return any(map(uses_variables, value))
-    if isinstance(value, dict):
-        return value.get(KIND) == "workspace_variable" or any(map(uses_variables, value.values()))
-    return False
 
 
 _BLOCK_REFERENCE: dict[str, Any] = {
@@ -157,9 +64,27 @@ def prepared(schema: dict[str, Any], *, nullable_defaults: bool = False) -> dict
     return schema
 
 
-def check(values: dict[str, Any], schema: dict[str, Any]) -> None:
-    """Check values against a parameter schema. Raises ParameterError with the first problem, or CircularReference."""
-    validate(values, prepared(schema))
+def without_required(schema: Any) -> Any:
+    """A schema that asks for nothing to be there."""
+    if not isinstance(schema, dict):
+        return schema
+    return {key: without_required(value) for key, value in schema.items() if key != "required"}
+
+
+def check(values: dict[str, Any], schema: dict[str, Any], *, partial: bool = False) -> None:
+    """Check values against a parameter schema; with `partial`, others may still be missing.
+
+    Raises ParameterError with the first problem, or CircularReference.
+    """
+    schema = _prepared(schema)
+    validate(values, without_required(schema) if partial else schema)
+
+
+def _prepared(schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return prepared(schema)
+    except (AttributeError, KeyError, TypeError):  # what is in it is no schema; said by who checks it
+        return schema
 
 
 def validate(values: dict[str, Any], schema: dict[str, Any]) -> None:
@@ -175,5 +100,99 @@ def validate(values: dict[str, Any], schema: dict[str, Any]) -> None:
     except referencing.exceptions.Unresolvable as error:
         raise ParameterError(f"Validation failed. Failure reason: {error}") from None
     except jsonschema.ValidationError as error:
-        where = "" if error.json_path == "$" else f" for field {error.json_path.replace('$.', '')!r}"
-        raise ParameterError(f"Validation failed{where}. Failure reason: {error.message}") from None
+        raise ParameterError(_failure(error)) from None
+    except jsonschema.SchemaError as error:
+        raise ParameterError(f"Invalid schema: {error.message}") from None
+
+
+def _failure(error: Any) -> str:
+    where = "" if error.json_path == "$" else f" for field {error.json_path.replace('$.', '')!r}"
+    return f"Validation failed{where}. Failure reason: {error.message}"
+
+
+PLACEHOLDERS = "_placeholders"
+"""The keyword under which errors tell why there is no value."""
+
+
+@lru_cache(1)
+def _validator() -> Any:
+    """The validator of 2020-12 schemas, which also tells what is wrong with placeholders."""
+    import jsonschema
+    from jsonschema import validators
+
+    def missing(_validator: Any, _: Any, instance: Any, _schema: Any) -> Any:
+        if isinstance(instance, Placeholder) and instance.problem is not None:
+            yield jsonschema.ValidationError(instance.problem)
+
+    base: Any = jsonschema.Draft202012Validator
+    create: Any = validators.create
+    return create(
+        meta_schema=base.META_SCHEMA,
+        validators={**base.VALIDATORS, PLACEHOLDERS: missing},
+        version="prefect_kernel",
+        type_checker=base.TYPE_CHECKER,
+        format_checker=base.FORMAT_CHECKER,
+        id_of=base.ID_OF,
+        applicable_validators=lambda schema: {**schema, PLACEHOLDERS: None}.items(),
+    )
+
+
+def problems(values: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    """All jsonschema errors of values, formats and placeholders included.
+
+    Raises CircularReference, and ParameterError for a schema that is none or refers to nothing.
+    """
+    import jsonschema
+    import referencing
+    import referencing.exceptions
+
+    validator = _validator()
+    try:
+        with_formats = validator(schema, format_checker=validator.FORMAT_CHECKER, registry=referencing.Registry())
+        return list(with_formats.iter_errors(values))
+    except RecursionError:
+        raise CircularReference("the schema refers to itself") from None
+    except referencing.exceptions.Unresolvable as error:
+        raise ParameterError(f"Validation failed. Failure reason: {error}") from None
+    except (AttributeError, TypeError, jsonschema.exceptions.UnknownType) as error:
+        raise ParameterError(f"Validation failed. Failure reason: {error}") from None
+
+
+_NO_SCHEMA = "The provided schema is not a valid json schema. Schema error: "
+
+
+def conforming(values: Any, schema: Any) -> None:
+    """Check what a client wants to store: values that are there conform to the schema. Raises ValueError.
+
+    The schema says by `$schema` which dialect of JSON Schema it is in, and is taken as it is.
+    """
+    if schema is None or values is None:
+        return
+    import jsonschema
+    import referencing
+    import referencing.exceptions
+
+    try:
+        jsonschema.validate(values, without_required(schema), registry=referencing.Registry())
+    except referencing.exceptions.Unresolvable as error:
+        raise ValueError(f"Validation failed. Failure reason: {error}") from None
+    except jsonschema.ValidationError as error:
+        raise ValueError(_failure(error)) from None
+    except jsonschema.SchemaError as error:
+        raise ValueError(_NO_SCHEMA + error.message) from None
+    except RecursionError:
+        raise ValueError("Validation failed. Failure reason: the schema refers to itself") from None
+    except (AttributeError, TypeError) as error:
+        raise ValueError(_NO_SCHEMA + str(error)) from None
+
+
+def valid_schema(schema: Any) -> None:
+    """Check that something is a 2020-12 schema. Raises ValueError."""
+    if schema is None:
+        return
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(_NO_SCHEMA + error.message) from None

@@ -9,17 +9,15 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
 from prefect_kernel import errors, web
 from prefect_kernel.propose import propose
-from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql import Unit
 from prefect_kernel.transition import ABORT, ACCEPT, REJECT, Move, State
 
 from ..common.client import api_version, client_version
-from ..common.parameters import CircularReference, HydrationError, ParameterError, check, hydrate, uses_variables
+from ..common.hydration import HydrationError, hydrate, needed_variables
+from ..common.parameters import CircularReference, ParameterError, check
 from ..states.answers import orchestration_result
-from ..variables.tables import variable
 from .group import group
 from .inputs import input_call, read_value
 from .schemas import Resume
@@ -27,8 +25,6 @@ from .transitions import load, transition
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
-
-_VARIABLES = Statement(sa.select(variable.c.name, variable.c.value))
 
 
 class Refused(Exception):
@@ -46,9 +42,7 @@ def _refused(state: State, reason: str) -> Refused:
 def checked_input(run_id: str, state: State, keyset: dict[str, str], given: dict[str, Any] | None) -> Unit[Any]:
     """The run's input, hydrated and valid against the schema that the paused run has stored. Raises Refused."""
     value: Any = given or {}
-    variables: dict[str, Any] = {}
-    if uses_variables(value):
-        variables = dict((yield _VARIABLES()))
+    variables = yield from needed_variables(value)
     try:
         value = hydrate(value, variables) or {}
     except HydrationError as error:
