@@ -28,42 +28,18 @@ def check_job_variables(template: dict[str, Any], *layers: dict[str, Any] | None
     schema = template.get("variables") if template else None
     if not schema:
         return
-    _need_schema(schema)
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator
+    try:
+        validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise errors.Unprocessable(f"Invalid schema: {error.message}") from None
     values, complete = yield from _defaults(schema)
     for layer in layers:
         values.update(layer or {})
     schema = prepared(schema, nullable_defaults=True)
     validate(values, schema if complete and not partial else without_required(schema))
-
-
-def check_defaults(template: dict[str, Any]) -> Unit[None]:
-    """Check a template's own defaults; what is required may be missing. Raises as `check_job_variables` does."""
-    schema = template.get("variables") if template else None
-    if not schema:
-        return
-    _need_schema(schema)
-    found = {}
-    for name, part in schema.get("properties", {}).items():
-        if not isinstance(part, dict) or "default" not in part:
-            continue
-        value = part["default"]
-        if isinstance(value, dict) and "$ref" in value:
-            reference = value["$ref"]
-            block = reference.get("block_document_id") if isinstance(reference, dict) else None
-            if block is not None:
-                yield from _need_block(block)
-            continue  # what is in the block is encrypted, and not looked into
-        found[name] = value
-    validate(found, _without_required(prepared(schema, nullable_defaults=True)))
-
-
-def _need_schema(schema: dict[str, Any]) -> None:
-    import jsonschema
-
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise errors.Unprocessable(f"Invalid schema: {error.message}") from None
 
 
 def _defaults(schema: dict[str, Any]) -> Unit[tuple[dict[str, Any], bool]]:
