@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from . import coverage, html, report, world
 from . import deviations as declared_deviations
-from . import html, report, world
 from .databases import connect
 from .judge import Judge
 from .player import Side
@@ -48,11 +48,15 @@ POSTGRES_VARIABLE = "PREFECT_KERNEL_CONFORMANCE_POSTGRES"
 @click.option("--seed", default=0, show_default=True, help="Where the generators start.")
 @click.option("--cases", default=100, show_default=True, help="Generated cases per group.")
 @click.option("--generated-only", is_flag=True, help="Leave the hand-written sequences out.")
+@click.option(
+    "--share", type=click.FloatRange(0, 1), default=1.0, help="Which part of the hand-written sequences is played."
+)
 @click.option("--flows/--no-flows", default=False, help="Run flows with the real client, too.")
 @click.option("--rows/--no-rows", default=True, help="Compare rows of the databases, too.")
 @click.option("--first", default=20, show_default=True, help="How many kinds of differences to show and shorten.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a report.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results as JSON.")
+@click.option("--coverage/--no-coverage", "count_rules", default=True, help="Have the kernel count what rules do.")
 @click.option("--keep", is_flag=True, help="Keep logs and SQLite files of servers started here.")
 @click.option("--list", "list_only", is_flag=True, help="List the cases and end.")
 def main(
@@ -70,11 +74,13 @@ def main(
     seed: int,
     cases: int,
     generated_only: bool,
+    share: float,
     flows: bool,
     rows: bool,
     first: int,
     html_file: Path | None,
     json_file: Path | None,
+    count_rules: bool,
     keep: bool,
     list_only: bool,
 ) -> None:
@@ -86,7 +92,7 @@ def main(
         raise click.UsageError("Give both --kernel and --reference, or none of them.")
     if unknown := set(only) - {*declared_groups(), "client_flows"}:
         raise click.UsageError(f"There is no group {', '.join(sorted(unknown))}.")
-    choice = Choice(only, match, seed, cases, sequences=not generated_only)
+    choice = Choice(only, match, seed, cases, sequences=not generated_only, share=share)
     chosen = choose(choice)
     if list_only:
         for case in chosen:
@@ -99,7 +105,9 @@ def main(
             where = {"reference": Where(reference, reference_db), "kernel": Where(kernel, kernel_db)}
         else:
             command = REFERENCE_COMMAND.replace("{python}", reference_python) if against_itself else kernel_command
-            where = stack.enter_context(both_servers(db, reference_python, command, postgres, keep=keep))
+            where = stack.enter_context(
+                both_servers(db, reference_python, command, postgres, keep=keep, count_rules=count_rules)
+            )
         sides = {}
         for name, found in where.items():
             database = connect(found.database_url) if found.database_url else None
@@ -118,6 +126,8 @@ def main(
             from .flows.harness import play_flows
 
             play_flows(judge, reference_python, results, match)
+        if count_rules:
+            results.coverage = coverage.measured(sides["kernel"].api_url) or []
     facts = {"database": db if not kernel else "as given", "seed": seed, "generated cases per group": cases}
     _say(results, first)
     if html_file:
@@ -131,6 +141,10 @@ def main(
 def _say(results: Results, first: int) -> None:
     for line in (*report.table(results), *report.differences(results, first), *report.deviations(results)):
         click.echo(line)
+    if results.coverage:
+        for line in coverage.table(results.coverage):
+            click.echo(line)
+        click.echo()
     for reason, count in results.skipped.items():
         click.echo(f"{count} cases were skipped: {reason}")
     for note in results.notes:

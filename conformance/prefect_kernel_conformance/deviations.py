@@ -25,7 +25,11 @@ same file, counts what it explains, and fails on every difference that it does n
 
 @dataclass(frozen=True)
 class Deviation:
-    """One declared difference. `whole`: where it is met, it explains the rest of the answer, too."""
+    """One declared difference.
+
+    `whole`: where it is met, it explains the rest of the answer, too, and later requests that Python Prefect cannot be
+    sent without that answer. `rows`: it also explains that the databases differ afterwards.
+    """
 
     id: str
     reason: str
@@ -34,9 +38,11 @@ class Deviation:
     group: str = "*"
     reference: str | None = None
     kernel: str | None = None
+    sent: str | None = None
     whole: bool = False
+    rows: bool = False
 
-    def explains(self, group: str, request: str, difference: Difference) -> bool:
+    def explains(self, group: str, request: str, difference: Difference, sent: Any = None) -> bool:
         """Whether this is the reason for the difference."""
         return (
             fnmatchcase(group, self.group)
@@ -44,6 +50,7 @@ class Deviation:
             and fnmatchcase(difference.place, self.place.replace("[]", "[[][]]"))
             and _says(self.reference, difference.reference)
             and _says(self.kernel, difference.kernel)
+            and _says(self.sent, sent)
         )
 
 
@@ -68,6 +75,8 @@ def page(deviations: list[Deviation]) -> str:
     for deviation in deviations:
         lines = [f"## {deviation.id}", "", deviation.reason.strip(), ""]
         lines.append(f"- Requests: `{deviation.request}`, group `{deviation.group}`, at `{deviation.place}`")
+        if deviation.sent is not None:
+            lines.append(f"- Sent: `{deviation.sent}`")
         if deviation.reference is not None:
             lines.append(f"- Python Prefect: `{deviation.reference}`")
         if deviation.kernel is not None:

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .coverage import COLUMNS as COVERED
+from .coverage import Covered
 from .deviations import Deviation
 from .judge import Finding
 from .report import shown_step
@@ -52,6 +54,8 @@ def _page(results: Results, deviations: list[Deviation], facts: dict[str, Any]) 
             yield f" ({len(findings)} cases)</summary>"
             yield from _finding(findings[0])
             yield "</details>"
+    if results.coverage:
+        yield from _coverage(results.coverage)
     yield "<h2>Declared deviations</h2>"
     for deviation in deviations:
         met = results.explained.get(deviation.id, 0)
@@ -63,6 +67,18 @@ def _page(results: Results, deviations: list[Deviation], facts: dict[str, Any]) 
     if not deviations:
         yield "<p>None.</p>"
     yield "</html>"
+
+
+def _coverage(covered: list[Covered]) -> Iterator[str]:
+    yield "<h2>Rules</h2><p>Counted by the kernel: in how many transitions a rule fired (it decided or changed"
+    yield " something), in how many it did not, and in how many a rule before it had decided or changed the state.</p>"
+    yield "<table><tr><th>policy<th>rule" + "".join(f"<th>{name}" for name in COVERED) + "</tr>"
+    for one in covered:
+        kind = "bad" if one.holes else "ok"
+        preceded = "first" if one.first else one.preceded
+        yield f"<tr><td>{_text(one.policy)}<td class={kind}>{_text(one.rule)}<td>{one.fired}<td>{one.not_fired}"
+        yield f"<td>{preceded}</tr>"
+    yield "</table>"
 
 
 def _finding(finding: Finding) -> Iterator[str]:

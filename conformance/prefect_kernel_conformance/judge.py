@@ -122,7 +122,7 @@ class Judge:
             if verdict.findings and not case.independent and not all(f.deviation for f in verdict.findings):
                 break
         else:
-            if self.compare_databases:
+            if self.compare_databases and not any(f.deviation and f.deviation.rows for f in verdict.findings):
                 self._compare_databases(verdict, matcher)
         said = [*ours.values(), *(theirs.values() if self.against_itself else ())]
         return verdict, any(answer["status"] == 503 for answer in said)
@@ -130,7 +130,9 @@ class Judge:
     def _compare_step(
         self, verdict: Verdict, matcher: Matcher, step: Step, ours: dict[str, Any], theirs: dict[str, Any], scope: Scope
     ) -> None:
-        if ours["status"] == theirs["status"] == "not played":
+        if "not played" in (ours["status"], theirs["status"]) and (
+            ours["status"] == theirs["status"] or any(f.deviation and f.deviation.whole for f in verdict.findings)
+        ):
             return
         options = step if isinstance(step, Request) else None
         matcher.all_close = options is not None and options.tolerance is not None
@@ -161,7 +163,7 @@ class Judge:
         """Add what was found; what is a declared deviation is kept apart from what is not."""
         request = label(step)
         for deviation in self.deviations:
-            met = [one for one in differences if deviation.explains(verdict.case.group, request, one)]
+            met = [one for one in differences if deviation.explains(verdict.case.group, request, one, sent)]
             if met:
                 met = differences if deviation.whole else met
                 verdict.findings.append(Finding(verdict.case, step, request, met, ours, theirs, sent, deviation))

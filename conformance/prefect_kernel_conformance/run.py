@@ -12,6 +12,7 @@ from typing import Any
 from click.termui import progressbar
 
 from . import generators, sequences
+from .coverage import Covered
 from .judge import Finding, Judge, Verdict
 from .script import GENERATORS, SEQUENCES, Case, Declared
 from .shrink import shrink
@@ -34,6 +35,8 @@ class Choice:
     seed: int = 0
     cases: int = 100
     sequences: bool = True
+    share: float = 1.0
+    """Which part of the hand-written sequences is played, drawn by the seed."""
 
     def takes(self, declared: Declared) -> bool:
         """Whether it is to be played."""
@@ -64,6 +67,8 @@ class Results:
     examples: dict[str, Finding] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    coverage: list[Covered] = field(default_factory=list)
+    """What the rules of the kernel did; empty when it did not count."""
 
     @property
     def different(self) -> bool:
@@ -86,6 +91,8 @@ def choose(choice: Choice) -> list[Case]:
     """The cases to play, in order: first what must find the databases as they were seeded."""
     groups = declared_groups()
     written = [declared for declared in SEQUENCES if choice.takes(declared)] if choice.sequences else []
+    if choice.share < 1:
+        written = [one for one in written if Random(f"{choice.seed} {one.group} {one.name}").random() < choice.share]
     drawn = [case for group in groups for case in _draw(group, choice)]
     pristine = [case for case in drawn if case.pristine]
     rest = [declared.case() for declared in written] + [case for case in drawn if not case.pristine]
@@ -181,5 +188,6 @@ def as_json(results: Results) -> dict[str, Any]:
         ],
         "deviations": results.explained,
         "skipped": results.skipped,
+        "coverage": [vars(covered) for covered in results.coverage],
         "notes": results.notes,
     }

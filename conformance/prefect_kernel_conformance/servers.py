@@ -24,6 +24,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import click
 
+from . import coverage
+
 START_SECONDS = 180
 # Loops that change data by themselves would make two runs of one sequence differ; what they do has tests of its own.
 QUIET = {
@@ -71,7 +73,9 @@ class Where:
 class Server:
     """One server as a process of its own."""
 
-    def __init__(self, name: str, command: str, python: str, database_url: str, directory: Path) -> None:
+    def __init__(
+        self, name: str, command: str, python: str, database_url: str, directory: Path, more: Mapping[str, str]
+    ) -> None:
         port = free_port()
         home = directory / name
         home.mkdir(parents=True, exist_ok=True)
@@ -86,7 +90,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=clean_environment(home, {**QUIET, **own}),
+                env=clean_environment(home, {**QUIET, **own, **more}),
                 cwd=home,
                 start_new_session=True,
             )
@@ -144,7 +148,7 @@ def _on_server(postgres: str, statement: str) -> None:
 
 @contextmanager
 def both_servers(
-    kind: str, reference_python: str, kernel_command: str, postgres: str, *, keep: bool
+    kind: str, reference_python: str, kernel_command: str, postgres: str, *, keep: bool, count_rules: bool = False
 ) -> Iterator[dict[str, Where]]:
     """Both servers on fresh databases."""
     directory = Path(tempfile.mkdtemp(prefix="prefect-conformance-"))
@@ -152,12 +156,13 @@ def both_servers(
         if not keep:
             stack.callback(shutil.rmtree, directory, ignore_errors=True)
         started = []
-        for name, command, python in (
-            ("reference", REFERENCE_COMMAND, reference_python),
-            ("kernel", kernel_command, sys.executable),
+        counting = coverage.SETTING if count_rules else {}
+        for name, command, python, more in (
+            ("reference", REFERENCE_COMMAND, reference_python, {}),
+            ("kernel", kernel_command, sys.executable, counting),
         ):
             database = stack.enter_context(fresh_database(kind, name, directory, postgres))
-            started.append(Server(name, command, python, database, directory))
+            started.append(Server(name, command, python, database, directory, more))
             stack.callback(started[-1].end)
         for server in started:
             server.wait_until_ready()

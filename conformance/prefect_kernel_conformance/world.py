@@ -60,7 +60,7 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
             "flow",
             _base("flow", number)
             | {
-                "name": f"world-{NAMES[number % len(NAMES)]}-{number}",
+                "name": f"world-{_allowed(NAMES[number % len(NAMES)])}-{number}",
                 "tags": _tags(rng),
                 "labels": rng.choice([{}, {"team": "a"}, None]),
             },
@@ -91,6 +91,11 @@ def rows() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _base(kind: str, number: int) -> dict[str, Any]:
     return {"id": world_id(kind, number), "created": when(number), "updated": when(number * 7 % 113 + 0.5)}
+
+
+def _allowed(name: str) -> str:
+    """The name without what Prefect does not allow in names of flows and deployments."""
+    return name.replace("%", "-percent-")
 
 
 def _tags(rng: Random) -> list[str]:
@@ -127,7 +132,7 @@ def _pools(rng: Random) -> Iterator[tuple[str, dict[str, Any]]]:
 def _deployment(rng: Random, number: int) -> dict[str, Any]:
     queue = rng.choice([None, *range(POOLS * len(QUEUES))])
     return _base("deployment", number) | {
-        "name": f"{NAMES[number % len(NAMES)]}-deployment",
+        "name": f"{_allowed(NAMES[number % len(NAMES)])}-deployment",
         "flow_id": world_id("flow", number % (FLOWS - 3)),
         "tags": _tags(rng),
         "paused": rng.random() < 0.3,

@@ -1,0 +1,1 @@
+"""The conformance runner, and a sample of what it finds."""
