@@ -23,9 +23,10 @@ from .ports.storage import Storage, StorageDriver
 from .services import Service, Supervisor
 from .stash import Stash
 from .transition import Move
+from .web.authentication import Authentication
 from .web.cors import Cors
 from .web.dispatch import Dispatcher
-from .web.group import Endpoint, Group
+from .web.group import Endpoint, Gate, Group
 from .web.request import Request
 
 log = logging.getLogger("prefect_kernel")
@@ -71,13 +72,19 @@ class Kernel:
         self.policies: dict[str, ResolvedPolicy] = self._resolve_policies()
         self.events = Events(self)
         self.supervisor = Supervisor()
+        trusted, seconds = self.plugins.trusted, self.settings.kernel.plugin_timeout
+        middleware = list(self.plugins.collect("kernel_middleware"))
         self.check_request: Callable[[Request, Endpoint], Awaitable[None]] | None = guarding.middleware(
-            list(self.plugins.collect("kernel_middleware")), self.plugins.trusted, self.settings.kernel.plugin_timeout
+            [item for item in middleware if not isinstance(item[1], Gate)], trusted, seconds
         )
         self.groups: list[Group] = []
         self.blueprints: list[tuple[str, Any]] = []
         """(plugin, blueprint)"""
         self.dispatcher = Dispatcher(self)
+        self.dispatcher.gates = [gate for _, gate in middleware if isinstance(gate, Gate)]
+        ways = list(self.plugins.collect("kernel_authenticators"))
+        if ways:
+            self.dispatcher.authentication = Authentication(ways, trusted, seconds)
         for plugin, declared in self.plugins.collect("kernel_routes"):
             if isinstance(declared, Group):
                 self._add_group(plugin, declared)
@@ -251,7 +258,7 @@ class Kernel:
                 await guarding.quart_request(self, scope, receive, send)
         elif kind == "websocket":
             if not await self.dispatcher.websocket(scope, receive, send):
-                await self.quart(scope, receive, send)
+                await guarding.quart_socket(self, scope, receive, send)
         elif kind == "lifespan":
             await self._lifespan(receive, send)
 

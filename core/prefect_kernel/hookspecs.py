@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .ports.storage import StorageDriver
     from .services import Service
     from .settings import Setting, Settings
-    from .web import Endpoint, Group, Request
+    from .web import Authenticator, Endpoint, Gate, Group, Request
 
     Middleware = Callable[[Request, Endpoint], Awaitable[None]]
     Lifespan = Callable[[Kernel], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
@@ -98,16 +98,17 @@ def kernel_migrations() -> MigrationSet | None:
 
 # ---------------------------------------------------------------- requests
 @hookspec
-def kernel_authenticators(settings: Settings) -> Iterable[Any]:
-    """Offer ways to find out who a caller is: objects with a `name`, tried in the order that a setting gives."""
+def kernel_authenticators(settings: Settings) -> Iterable[Authenticator]:
+    """Offer ways to find out who a caller is, tried in load order. Where there is one, nobody unknown gets in."""
 
 
 @hookspec
-def kernel_middleware(settings: Settings) -> Iterable[Middleware]:
+def kernel_middleware(settings: Settings) -> Iterable[Middleware | Gate]:
     """Look at each HTTP request before its endpoint: `async def check(request, endpoint)`.
 
     It returns nothing to let the request pass, or raises one of the `HttpError`s to refuse it. Middleware is called in
-    the load order of plugins; without any, no request pays for it.
+    the load order of plugins; without any, no request pays for it. A `web.Gate` is asked before anything else, also
+    about requests that have no endpoint.
     """
 
 

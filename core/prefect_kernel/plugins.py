@@ -35,6 +35,7 @@ ESSENTIAL = (
     "prefect_kernel_plugins.server_native",
     "prefect_kernel_plugins.policies",
     "prefect_kernel_plugins.root",
+    "prefect_kernel_plugins.basic_auth",
 )
 """Built-ins that cannot be switched off."""
 
@@ -56,6 +57,7 @@ DEFAULT = (
     "prefect_kernel_plugins.api_docs",
     "prefect_kernel_plugins.explain",
     "prefect_kernel_plugins.ui",
+    "prefect_kernel_plugins.csrf",
 )
 """Built-ins that are loaded unless switched off."""
 

@@ -19,7 +19,8 @@ from ..ports.server import ServerRunner
 from ..ports.storage import StorageDriver
 from ..services import Service
 from ..settings import Setting
-from ..web.group import Group
+from ..web.authentication import Authenticator
+from ..web.group import Gate, Group
 
 
 def _instance(*types: type) -> Callable[[Any], bool]:
@@ -58,6 +59,10 @@ def _is_command(item: Any) -> bool:
     return isinstance(item, click.Command) and bool(item.name)
 
 
+def _is_middleware(item: Any) -> bool:
+    return isinstance(item, Gate) or _is_async(item)
+
+
 SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kernel_settings": ("a Setting", _instance(Setting)),
     "kernel_storages": ("a StorageDriver", _instance(StorageDriver)),
@@ -67,8 +72,8 @@ SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kernel_servers": ("a server runner with a name", _instance(ServerRunner)),
     "kernel_tables": ("a sqlalchemy.Table", _instance(sa.Table)),
     "kernel_migrations": ("a MigrationSet", _instance(MigrationSet)),
-    "kernel_authenticators": ("an object with a name", lambda item: isinstance(getattr(item, "name", None), str)),
-    "kernel_middleware": ("an async function of request and endpoint", _is_async),
+    "kernel_authenticators": ("an Authenticator: name, request and socket", _instance(Authenticator)),
+    "kernel_middleware": ("an async function of request and endpoint, or a web.Gate", _is_middleware),
     "kernel_routes": ("a web.Group or a Quart blueprint", _is_routes),
     "kernel_policies": ("a Policy", _instance(Policy)),
     "kernel_policy_edits": ("an Insert, Replace or Remove", _instance(Insert, Replace, Remove)),

@@ -25,7 +25,7 @@ from ..web.dispatch import reply_to_error
 from ..web.group import Endpoint
 from ..web.reply import Reply
 from ..web.request import Request
-from ..web.websocket import Disconnected
+from ..web.websocket import Disconnected, WebSocket
 
 if TYPE_CHECKING:
     from ..app import Kernel
@@ -145,14 +145,35 @@ def _guarded_check(plugin: str, function: Any, seconds: float) -> Check:
 
 async def quart_request(kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve what the fast table does not know; blueprints are behind the same middleware as everybody."""
-    if kernel.check_request is not None and kernel.blueprints:
+    authentication = kernel.dispatcher.authentication
+    if (kernel.check_request is not None or authentication is not None) and kernel.blueprints:
         method, path = scope["method"], scope["path"]
         endpoint = Endpoint(method, path, _nowhere, permission="read" if method in ("GET", "HEAD") else "run")
         request = Request(kernel, scope, receive, {})
         try:
-            await kernel.check_request(request, endpoint)
+            if authentication is not None:
+                await authentication(request, endpoint)
+            if kernel.check_request is not None:
+                await kernel.check_request(request, endpoint)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             await kernel.dispatcher.send(reply_to_error(error, f"{method} {path}"), scope, send)
+            return
+    await kernel.quart(scope, receive, send)
+
+
+async def quart_socket(kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Serve a blueprint's WebSocket; where callers must say who they are, the headers of its opening do."""
+    authentication = kernel.dispatcher.authentication
+    if authentication is not None:
+        opening = {**scope, "method": "GET"}
+        try:
+            await authentication(
+                Request(kernel, opening, receive, {}), Endpoint("GET", scope["path"], _nowhere, permission="run")
+            )
+        except Exception as error:
+            if not isinstance(error, HttpError):
+                log.error("WebSocket %s: nobody can be authenticated", scope["path"], exc_info=error)
+            await WebSocket(kernel, opening, receive, send, {}).refuse()
             return
     await kernel.quart(scope, receive, send)
 

@@ -1,14 +1,18 @@
 """The web side of the kernel: declaring endpoints, reading requests, making replies."""
 
+from .authentication import Authenticator, Caller
 from .described import describe
-from .group import Endpoint, Group, WebSocketEndpoint
+from .group import Endpoint, Gate, Group, WebSocketEndpoint
 from .reply import Reply, dumps, json, no_content, raw, text
 from .request import Request
 from .websocket import Disconnected, WebSocket
 
 __all__ = [
+    "Authenticator",
+    "Caller",
     "Disconnected",
     "Endpoint",
+    "Gate",
     "Group",
     "Reply",
     "Request",

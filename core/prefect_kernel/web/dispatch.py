@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .. import errors
+from .authentication import Authentication
 from .cors import VARY
-from .group import Endpoint, Fallback, WebSocketEndpoint
+from .group import Endpoint, Fallback, Gate, WebSocketEndpoint
 from .reply import JSON_TYPE, Reply, dumps
 from .request import Request
 from .table import Table
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from ..app import Kernel
 
 log = logging.getLogger("prefect_kernel.web")
+
+Observer = Callable[[str, str, int, float], None]
 
 _VARY_SIZED = (b"vary", b"Accept-Encoding, Origin")
 _PLAIN_IN_URLS = ":/%#?=@[]!$&'()*+,;"
@@ -79,6 +84,10 @@ class Dispatcher:
         self.kernel = kernel
         self.endpoints: Table[Endpoint] = Table()
         self.websockets: Table[WebSocketEndpoint] = Table()
+        self.authentication: Authentication | None = None
+        self.gates: Sequence[Gate] = ()
+        self.observe: Observer | None = None
+        """Told method, route (empty where there is none), status and seconds of each request, while it is set."""
         self.fallback: Fallback | None = None
         """Answers what is neither in the table nor below the API's base path."""
         self._below_api = kernel.api + "/"
@@ -86,11 +95,29 @@ class Dispatcher:
 
     async def http(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Answer an HTTP request; False when the table does not know its path."""
+        if self.observe is not None:
+            return await self._observed(self.observe, scope, receive, send)
+        return await self._http(scope, receive, send)
+
+    async def _http(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
+        reply: Reply | None
+        for gate in self.gates:
+            reply = await self._at_gate(gate, Request(self.kernel, scope, receive, {}))
+            if reply is not None:
+                await _transmit(reply.status, reply.headers, reply.body, send)
+                return True
         if scope["method"] == "OPTIONS" and (preflight := self.kernel.cors.preflight(scope)) is not None:
             await _transmit(preflight.status, preflight.headers, preflight.body, send)
             return True
         found = self.endpoints.match(scope["path"])
-        if found is None:
+        endpoint = None if found is None else found[0].get(scope["method"])
+        if endpoint is not None and found is not None:
+            reply = await self._answer(endpoint, Request(self.kernel, scope, receive, found[1]))
+        elif (reply := await self._stranger(scope, receive)) is not None:
+            pass
+        elif found is not None:
+            reply = self._other_method(found[0])
+        else:
             reply = self._redirect(scope, receive)
             if reply is None:
                 if self.fallback is not None and await self._outside(self.fallback, scope, receive, send):
@@ -98,18 +125,13 @@ class Dispatcher:
                 if self.kernel.blueprints:
                     return False
                 reply = Reply(404, _NOT_FOUND, [JSON_TYPE])
-        else:
-            by_method, parameters = found
-            endpoint = by_method.get(scope["method"])
-            if endpoint is None:
-                reply = self._other_method(by_method)
-            else:
-                reply = await self._answer(endpoint, Request(self.kernel, scope, receive, parameters))
         await self.send(reply, scope, send)
         return True
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Reply:
         try:
+            if self.authentication is not None:
+                await self.authentication(request, endpoint)
             check = self.kernel.check_request
             if check is not None:
                 await check(request, endpoint)
@@ -143,6 +165,40 @@ class Dispatcher:
             reply.headers += self.kernel.cors.headers_for(origin.encode("latin-1"))
         await _transmit(reply.status, reply.headers, reply.body, send)
         return True
+
+    async def _stranger(self, scope: dict[str, Any], receive: Any) -> Reply | None:
+        """The refusal of somebody who asks for what is no route of the API, and has not said who they are."""
+        if self.authentication is None or not scope["path"].startswith(self._below_api):
+            return None
+        try:
+            await self.authentication(Request(self.kernel, scope, receive, {}), None)
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
+            return reply_to_error(error, "Authentication")
+        return None
+
+    async def _at_gate(self, gate: Gate, request: Request) -> Reply | None:
+        try:
+            return await gate.check(request)
+        except Exception as error:  # noqa: BLE001 - every error becomes an answer
+            return reply_to_error(error, "A gate")
+
+    async def _observed(self, observe: Observer, scope: dict[str, Any], receive: Any, send: Any) -> bool:
+        """Answer a request, and tell the observer of it."""
+        status = 0
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        began = perf_counter()
+        answered = await self._http(scope, receive, watched)
+        if answered:
+            found = self.endpoints.match(scope["path"])
+            endpoint = None if found is None else found[0].get(scope["method"])
+            observe(scope["method"], "" if endpoint is None else endpoint.path, status, perf_counter() - began)
+        return answered
 
     def _other_method(self, by_method: dict[str, Endpoint]) -> Reply:
         allow = next(iter(by_method))
@@ -187,7 +243,7 @@ class Dispatcher:
             await WebSocket(self.kernel, scope, receive, send, {}).refuse()
             return True
         endpoint, parameters = found[0]["WS"], found[1]
-        socket = WebSocket(self.kernel, scope, receive, send, parameters)
+        socket = WebSocket(self.kernel, scope, receive, send, parameters, endpoint.permission)
         try:
             await endpoint.handler(socket)
         except Disconnected:

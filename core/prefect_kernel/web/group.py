@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .reply import Reply
+from .request import Request
 from .validation import BodyReader, QueryReader
 
 Handler = Callable[..., Awaitable[Reply]]
@@ -52,6 +53,18 @@ class WebSocketEndpoint:
     handler: WebSocketHandler
     group: str = ""
     plugin: str = ""
+    permission: str = "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Middleware that is asked about every HTTP request before anything else, be there such a route or not.
+
+    `check` returns nothing to let the request pass, or the answer, which is sent as it is: without the headers that
+    other answers have.
+    """
+
+    check: Callable[[Request], Awaitable[Reply | None]]
 
 
 @dataclass(eq=False)
@@ -135,11 +148,14 @@ class Group:
     def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
         return self.route("DELETE", path, **options)
 
-    def websocket(self, path: str) -> Callable[[WebSocketHandler], WebSocketHandler]:
-        """Declare a WebSocket route: `async def handler(socket: web.WebSocket)`."""
+    def websocket(self, path: str, *, permission: str = "run") -> Callable[[WebSocketHandler], WebSocketHandler]:
+        """Declare a WebSocket route: `async def handler(socket: web.WebSocket)`.
+
+        The handler begins with `socket.handshake()`, which looks at credentials and `permission`.
+        """
 
         def declare(handler: WebSocketHandler) -> WebSocketHandler:
-            self.websockets.append(WebSocketEndpoint(self.prefix + path, handler, self.name))
+            self.websockets.append(WebSocketEndpoint(self.prefix + path, handler, self.name, permission=permission))
             return handler
 
         return declare

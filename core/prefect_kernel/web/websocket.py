@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 if TYPE_CHECKING:
     from ..app import Kernel
+    from .authentication import Caller
 
 SUBPROTOCOL = "prefect"
 EXTENSION = "prefect_kernel.websocket"
@@ -30,8 +30,18 @@ class Ping:
 class WebSocket:
     """One WebSocket connection."""
 
-    def __init__(self, kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any, path: dict[str, str]) -> None:
-        self.kernel, self.scope, self.path = kernel, scope, path
+    def __init__(
+        self,
+        kernel: Kernel,
+        scope: dict[str, Any],
+        receive: Any,
+        send: Any,
+        path: dict[str, str],
+        permission: str = "run",
+    ) -> None:
+        self.kernel, self.scope, self.path, self.permission = kernel, scope, path, permission
+        self.caller: Caller | None = None
+        """Who has opened it, once the handshake is done and where that is asked."""
         self._receive, self._send = receive, send
         self._extension: dict[str, Any] = (scope.get("extensions") or {}).get(EXTENSION) or {}
         self._closed = False
@@ -90,16 +100,15 @@ class WebSocket:
             self._closed = True
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
-    async def handshake(self, *, required: bool = False) -> bool:
+    async def handshake(self, *, required: bool = False, reason: str | None = None) -> bool:
         """Prefect's opening: subprotocol `prefect`, then an auth frame that is answered.
 
         False when the socket was refused or closed. Without the subprotocol a socket is accepted in the old way, unless
-        an auth string is configured or `required` says otherwise.
+        callers must say who they are or `required` says otherwise. `reason` stands in for the reasons of refusals.
         """
-        secret = self.kernel.settings.server.api.auth_string
-        expected = None if secret is None else secret.get_secret_value()
+        authentication = self.kernel.dispatcher.authentication
         if SUBPROTOCOL not in (self.scope.get("subprotocols") or []):
-            if required or expected is not None:
+            if required or authentication is not None:
                 await self.refuse()
                 return False
             await self.accept()
@@ -110,15 +119,17 @@ class WebSocket:
         except (orjson.JSONDecodeError, UnicodeDecodeError):
             frame = None
         if not isinstance(frame, dict) or frame.get("type") != "auth":
-            await self.close(1008, "Expected 'auth' message")
+            await self.close(1008, reason or "Expected 'auth' message")
             return False
-        if expected is not None:
+        if authentication is not None:
             token = frame.get("token")
-            if not token:
-                await self.close(1008, "Auth required but no token provided")
+            given = token if isinstance(token, str) and token else None
+            self.caller = await authentication.socket(self, given)
+            if self.caller is None:
+                await self.close(1008, reason or ("Invalid token" if token else "Auth required but no token provided"))
                 return False
-            if not isinstance(token, str) or not hmac.compare_digest(token.encode(), expected.encode()):
-                await self.close(1008, "Invalid token")
+            if not self.caller.may(self.permission):
+                await self.close(1008, reason or f"The permission {self.permission!r} is needed")
                 return False
         await self.send('{"type":"auth_success"}')
         return True

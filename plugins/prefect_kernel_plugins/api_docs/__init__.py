@@ -38,9 +38,10 @@ async def documentation_page(request: web.Request) -> web.Reply:
 
 
 for _group in (outer, inner):
-    _group.get("/openapi.json", versioned=False)(openapi_document)
-    _group.get("/docs", versioned=False)(documentation_page)
-    _group.get("/redoc", versioned=False)(documentation_page)
+    # As in the reference, what is not below the API's path is there for those who have no credentials, too.
+    _group.get("/openapi.json", versioned=False, open_=_group is outer)(openapi_document)
+    _group.get("/docs", versioned=False, open_=_group is outer)(documentation_page)
+    _group.get("/redoc", versioned=False, open_=_group is outer)(documentation_page)
 
 
 @hookimpl

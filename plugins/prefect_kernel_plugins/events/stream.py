@@ -58,7 +58,7 @@ class Publisher:
             await self._kernel.broker.publish(TOPIC, new)
 
 
-@group.websocket("/out")
+@group.websocket("/out", permission="read")
 async def stream_events_out(socket: web.WebSocket) -> None:
     """Events as they come in, each as `{"type": "event", "event": …}`, for a filter that the client sends first."""
     if not await socket.handshake():

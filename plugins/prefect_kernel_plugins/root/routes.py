@@ -2,10 +2,9 @@
 
 import orjson
 import sqlalchemy as sa
-from pydantic import BaseModel, Field
 
 from prefect_kernel import web
-from prefect_kernel.errors import StorageError, Unprocessable
+from prefect_kernel.errors import StorageError
 from prefect_kernel.sql import Statement, Unit, point_read
 from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
 
@@ -18,12 +17,6 @@ group = web.Group("root")
 _RESULT_STORAGE = Statement(
     sa.select(configuration.c.value).where(configuration.c.key == sa.bindparam("key", type_=sa.String()))
 )
-
-
-class CsrfQuery(BaseModel):
-    """Query parameters of a request for a CSRF token."""
-
-    client: str = Field(description="The client that wants a token.")
 
 
 @group.get("/health", open_=True, versioned=False, response=bool)
@@ -85,9 +78,3 @@ def result_storage() -> Unit[dict[str, str | None]]:
 async def admin_storage(request: web.Request) -> web.Reply:
     """Give the default result storage; read by clients at the start of every flow run."""
     return web.raw(orjson.dumps(await request.kernel.storage.read(result_storage)))
-
-
-@group.get("/csrf-token", query=CsrfQuery)
-async def csrf_token(request: web.Request) -> web.Reply:
-    """Say that CSRF protection is off, upon which clients stop asking."""
-    raise Unprocessable("CSRF protection is disabled.")

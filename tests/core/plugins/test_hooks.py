@@ -154,6 +154,12 @@ def test_hook_authenticators(machine: Machine) -> None:
     class Acme:
         name = "acme"
 
+        async def request(self, request: web.Request) -> web.Caller | None:
+            return None
+
+        async def socket(self, socket: web.WebSocket, token: str | None) -> web.Caller | None:
+            return None
+
     kernel = machine.boot(plugin(authenticators=[Acme()]))
     assert [found.name for _, found in kernel.plugins.collect("kernel_authenticators")] == ["acme"]
 
