@@ -1,1 +1,31 @@
-"""Work pools, their queues and workers."""
+"""Work pools, their queues and workers.
+
+Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters`, `pools` and `queues` (units that change them),
+`queries` (queues by name, made where they are missing), `notices` (events), `reads`, `routes`, `queue_routes`,
+`worker_routes`, `workers` (signs of life), `scheduled` (what a poll gives), `readiness` (what a poll writes),
+`slot_status`, `templates` (defaults of base job templates), `foreman` (who is silent), `snapshots`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import Service, hookimpl, web
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    """The routes of pools, queues and workers."""
+    from . import queue_routes, routes, worker_routes  # noqa: F401 - declares the routes
+    from .group import group
+
+    return [group]
+
+
+@hookimpl
+def kernel_services(settings: Any) -> Iterable[type[Service]]:
+    """The foreman."""
+    from .foreman import Foreman
+
+    return [Foreman]

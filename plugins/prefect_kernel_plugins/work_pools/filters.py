@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from uuid import UUID
 
-from prefect_kernel.filtering import AnyOf, Node, StartsWith
+from prefect_kernel.filtering import AnyLabel, AnyOf, Node, NoLabel, StartsWith
 
-from .tables import work_pool, work_queue
+from ..common.filters import times
+from .tables import work_pool, work_queue, worker
+
+WorkerStatus = Enum("WorkerStatus", {"ONLINE": "ONLINE", "OFFLINE": "OFFLINE"}, type=str)
 
 WORK_POOL_FILTER = Node(
     "WorkPoolFilter",
@@ -21,4 +25,11 @@ WORK_QUEUE_FILTER = Node(
     operator=True,
     id=Node(any_=AnyOf(work_queue.c.id, UUID)),
     name=Node(any_=AnyOf(work_queue.c.name), startswith_=StartsWith(work_queue.c.name)),
+)
+
+WORKER_FILTER = Node(
+    "WorkerFilter",
+    operator=True,
+    last_heartbeat_time=times(worker.c.last_heartbeat_time),
+    status=Node(any_=AnyLabel(worker.c.status, WorkerStatus), not_any_=NoLabel(worker.c.status, WorkerStatus)),
 )

@@ -1,0 +1,121 @@
+"""The scheduled runs of a queue, as agents ask for them: by the queue's name, whatever its pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from prefect_kernel import errors
+from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql.types import UUID, Timestamp
+
+from ..flow_runs.filters import FLOW_RUN_FILTER
+from ..flow_runs.reads import page as page_of_runs
+from ..flow_runs.tables import flow_run
+from ..flow_runs.wire import FLOW_RUN_COLUMNS, FLOW_RUN_WIRE, joined
+from ..work_pools.tables import work_queue
+from ..work_pools.wire import HOLDING_OR_CANCELLING
+from . import reads
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
+
+HEALTHY_SECONDS = 60
+"""Seconds since the last poll within which a queue is healthy."""
+
+_QUEUE = Statement(
+    sa.select(
+        work_queue.c.name,
+        work_queue.c.is_paused,
+        work_queue.c.concurrency_limit,
+        work_queue.c.filter,
+        work_queue.c.last_polled,
+    ).where(work_queue.c.id == sa.bindparam("id", type_=UUID()))
+)
+_HELD = Statement(
+    sa.select(sa.func.count())
+    .select_from(flow_run)
+    .where(flow_run.c.work_queue_name == sa.bindparam("name"), flow_run.c.state_type.in_(HOLDING_OR_CANCELLING))
+)
+_LATE = Statement(
+    sa.select(sa.func.count())
+    .select_from(flow_run)
+    .where(flow_run.c.work_queue_id == sa.bindparam("id", type_=UUID()), flow_run.c.state_name == "Late")
+)
+
+
+@lru_cache(2)
+def _first(before: bool) -> Statement:
+    """The first scheduled runs of queues of a name."""
+    until = [flow_run.c.next_scheduled_start_time <= sa.bindparam("before", type_=Timestamp())] if before else []
+    found = (
+        sa.select(flow_run.c.id.label("at"))
+        .where(
+            flow_run.c.work_queue_name == sa.bindparam("name"),
+            flow_run.c.state_type == sa.literal_column("'SCHEDULED'"),
+            *until,
+        )
+        .order_by(flow_run.c.next_scheduled_start_time)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .subquery("page")
+    )
+    return Statement(
+        sa.select(*FLOW_RUN_COLUMNS)
+        .select_from(joined(found.join(flow_run, flow_run.c.id == found.c.at)))
+        .order_by(flow_run.c.next_scheduled_start_time, flow_run.c.id),
+        raw=True,
+    )
+
+
+def _filtered(
+    queue_filter: dict[str, Any], slots: int | None, limit: int, before: datetime | None
+) -> Unit[Sequence[Any]]:
+    if slots is not None:
+        limit = min(limit, max(0, slots - (yield from reads.taken(queue_filter))))
+    params: dict[str, Any] = {"limit": limit, "offset": 0}
+    until = {} if before is None else {"next_scheduled_start_time": {"before_": before}}
+    shape = FLOW_RUN_FILTER.take(reads.filtered(queue_filter, "SCHEDULED", **until), params)
+    rows: Sequence[Any] = yield page_of_runs((("flow_runs", shape),), "NEXT_SCHEDULED_START_TIME_ASC").bind(params)
+    return rows
+
+
+def find(kernel: Kernel, id: str, limit: int, before: datetime | None, now: datetime) -> Unit[bytes]:
+    """The runs of a queue as JSON. Raises ObjectNotFound."""
+    rows = yield _QUEUE(id=id)
+    if not rows:
+        raise errors.ObjectNotFound(f"Work queue with id {id} not found.")
+    name, paused, slots, queue_filter, _ = rows[0]
+    found: Sequence[Any] = []
+    if paused:
+        pass
+    elif queue_filter is not None:
+        found = yield from _filtered(queue_filter, slots, limit, before)
+    else:
+        if slots is not None:
+            held = (yield _HELD(name=name))[0][0]
+            limit = min(limit, max(0, slots - held))
+        found = yield _first(before is not None)(name=name, limit=limit, before=before)
+    return FLOW_RUN_WIRE.many(kernel.storage.dialect, found, now)
+
+
+def status(id: str, now: datetime) -> Unit[dict[str, Any]]:
+    """How a queue does. Raises ObjectNotFound."""
+    rows = yield _QUEUE(id=id)
+    if not rows:
+        raise errors.ObjectNotFound(f"Work queue with id {id} not found")
+    polled = rows[0][4]
+    late = (yield _LATE(id=id))[0][0]
+    recent = polled is not None and (now - polled).total_seconds() <= HEALTHY_SECONDS
+    return {
+        "healthy": bool(recent and not late),
+        "late_runs_count": late,
+        "last_polled": polled,
+        "health_check_policy": {
+            "maximum_late_runs": 0,
+            "maximum_seconds_since_last_polled": HEALTHY_SECONDS,
+        },
+    }
