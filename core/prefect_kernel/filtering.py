@@ -339,15 +339,31 @@ class Subject:
         self._relations.append((tuple(nodes), exists))
         self._keys.update(keys or {})
 
-    def body(self, title: str, base: type[BaseModel], names: Mapping[str, str] | None = None) -> type[Any]:
-        """The model of a request's body: the filters, and the members of `base`. `names` renames filters."""
+    def body(
+        self, title: str, base: type[BaseModel], names: Mapping[str, str] | None = None, order: str = ""
+    ) -> type[Any]:
+        """The model of a request's body: the filters, and the members of `base`. `names` renames filters.
+
+        `order` lists the members of `base` in the order in which they are checked, with `*` where the filters are; by
+        default those come last.
+        """
         names = names or {}
-        fields: dict[str, Any] = {
+        filters: dict[str, Any] = {
             key: (self.nodes[key].model | None, Field(None, alias=names.get(key)))
             for key in self.accepts
             if key in self.nodes
         }
-        return create_model(title, __base__=base, **fields)
+        if not order:
+            return create_model(title, __base__=base, **filters)
+        fields: dict[str, Any] = {}
+        for name in order.split():
+            if name == "*":
+                fields |= filters
+            else:
+                member = base.model_fields[name]
+                fields[name] = (member.rebuild_annotation(), member)
+        model: type[Any] = create_model(title, __config__=base.model_config, **fields)
+        return model
 
     def take(self, body: BaseModel, params: Params) -> Shape:
         """The shape of all filters of a request; their parameters are put into `params`."""

@@ -83,10 +83,13 @@ class BodyReader:
             self._required = any(f.is_required() for f in type_.model_fields.values())
 
     def parse(self, content: bytes, content_type: str | None) -> Any:
-        """The value that was sent, not yet validated; raises InvalidRequest (422) when it should be JSON and is not."""
+        """The value that was sent, not yet validated: bytes when it is not said to be JSON.
+
+        Raises InvalidRequest (422) when it should be JSON and is not.
+        """
         if not content:
             return None
-        return parse_json(content) if is_json(content_type) else content.decode("utf-8", "replace")
+        return parse_json(content) if is_json(content_type) else content
 
     def __call__(self, content: bytes, content_type: str | None) -> Any:
         """Parse and validate; raises InvalidRequest (422)."""
@@ -96,7 +99,7 @@ class BodyReader:
         """Validate a parsed body; raises InvalidRequest (422)."""
         value = body
         if self.embed:
-            if body is None:
+            if body is None or isinstance(body, bytes):
                 value = {}
             elif isinstance(body, dict):
                 value = {k: v for k, v in body.items() if v is not None}

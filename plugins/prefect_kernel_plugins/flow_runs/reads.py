@@ -58,8 +58,8 @@ class _Page(Paged):
     sort: FlowRunSort = FlowRunSort.ID_DESC
 
 
-FlowRunList: Any = FLOW_RUNS.body("FlowRunList", _List)
-FlowRunPage: Any = FLOW_RUNS.body("FlowRunPage", _Page)
+FlowRunList: Any = FLOW_RUNS.body("FlowRunList", _List, order="limit sort offset *")
+FlowRunPage: Any = FLOW_RUNS.body("FlowRunPage", _Page, order="limit sort page *")
 FlowRunCount: Any = FLOW_RUNS.body("FlowRunCount", Filtered)
 
 

@@ -43,8 +43,8 @@ class _Page(Paged):
     sort: FlowSort = FlowSort.NAME_ASC
 
 
-FlowList: Any = FLOWS.body("FlowList", _List)
-FlowPage: Any = FLOWS.body("FlowPage", _Page)
+FlowList: Any = FLOWS.body("FlowList", _List, order="limit offset * sort")
+FlowPage: Any = FLOWS.body("FlowPage", _Page, order="limit page * sort")
 FlowCount: Any = FLOWS.body("FlowCount", Filtered)
 
 

@@ -14,16 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.declare import carry_out
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Call, Statement, Unit, by_dialect
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import Move, State
 
-from ..artifacts.tables import artifact, artifact_collection
+from ..artifacts.collecting import COLLECTED, binds, collect
+from ..artifacts.tables import artifact
 from .stored import details_to_json, persisted
-
-_COLLECTED = ["key", "data", "type", "description", "flow_run_id", "task_run_id"]
-_RESULT = [*_COLLECTED, "id", "created", "updated"]
-
 
 _LITTLE = timedelta(seconds=10)
 
@@ -32,21 +29,14 @@ def _binds(table: sa.Table, names: list[str]) -> dict[str, Any]:
     return {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
 
 
-_INSERT_RESULT = Statement(sa.insert(artifact).values(_binds(artifact, _RESULT)))
+_INSERT_RESULT = Statement(sa.insert(artifact).values(binds(artifact, ["id", "created", "updated", *COLLECTED])))
 
 
-def _collect(insert: Any) -> Any:
-    values = _binds(artifact_collection, [*_COLLECTED, "id", "created", "updated", "latest_id"])
-    statement = insert(artifact_collection).values(values)
-    new = statement.excluded
-    kept = {name: sa.func.coalesce(new[name], artifact_collection.c[name]) for name in _COLLECTED if name != "data"}
-    return statement.on_conflict_do_update(
-        index_elements=["key"], set_={**kept, "data": new.data, "latest_id": new.latest_id, "updated": new.updated}
-    )
+class _Collect(Call):
+    """Stands for the writes that make a result the latest of its key: they depend on what is there before it."""
 
-
-_COLLECT = Statement(by_dialect(sqlite=_collect(sqlite.insert), postgresql=_collect(postgresql.insert)))
-"""Make a result the latest one of its key; what it leaves open stays as it was."""
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(_INSERT_RESULT, values)
 
 
 def _store_result(move: Move, state: State, result_id: str, flow_run_id: str | None, task_run_id: str | None) -> None:
@@ -71,8 +61,8 @@ def _store_result(move: Move, state: State, result_id: str, flow_run_id: str | N
         "task_run_id": task_run_id,
     }
     if row["key"] is not None:
-        move.write(_COLLECT.bind({**row, "id": uuid4(), "latest_id": result_id}))
-    move.write(_INSERT_RESULT.bind(row))
+        move.write(_Collect({name: value for name, value in row.items() if name == "data" or value is not None}))
+    move.write(_INSERT_RESULT.bind({**row, "data": (state.data,), "metadata_": (None,)}))
 
 
 class RunWriter:
@@ -202,7 +192,13 @@ def write_declared(move: Move, *, last: bool = True) -> Unit[None]:
     """
     events = move.kernel.events
     recorded = [(events.call(event), None) for event in move.events] if events.wanted else []
-    yield from carry_out([*move.writes, *recorded], last=last)
+    writes: list[tuple[Call, int | None]] = []
+    for call, expect in move.writes:
+        if type(call) is _Collect:
+            writes += yield from collect(move.kernel, call.params, move.now)
+        else:
+            writes.append((call, expect))
+    yield from carry_out([*writes, *recorded], last=last)
 
 
 def moment_after(state: State | None, now: datetime) -> datetime:

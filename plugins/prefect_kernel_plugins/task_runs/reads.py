@@ -50,8 +50,8 @@ class _Page(Paged):
     sort: TaskRunSort = TaskRunSort.ID_DESC
 
 
-TaskRunList: Any = TASK_RUNS.body("TaskRunList", _List)
-TaskRunPage: Any = TASK_RUNS.body("TaskRunPage", _Page)
+TaskRunList: Any = TASK_RUNS.body("TaskRunList", _List, order="limit sort offset *")
+TaskRunPage: Any = TASK_RUNS.body("TaskRunPage", _Page, order="limit sort page *")
 TaskRunCount: Any = TASK_RUNS.body("TaskRunCount", Filtered)
 TaskRunHistory: Any = TASK_RUNS.body("TaskRunHistory", HistoryBody)
 
