@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json as standard_json
+from datetime import timedelta
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
 JSON_TYPE = (b"content-type", b"application/json")
@@ -39,6 +41,10 @@ def _plain(value: Any) -> Any:
         return value.decode("utf-8", "replace")
     if isinstance(value, set | frozenset):
         return list(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     try:
         return orjson.loads(orjson.dumps(value, option=OPTIONS))
     except TypeError:

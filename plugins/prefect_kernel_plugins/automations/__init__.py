@@ -1,1 +1,19 @@
-"""Automations: what is done when events happen, or do not."""
+"""Automations: what is done when events happen, or do not.
+
+Parts: `tables`, `triggers` and `actions` (what an automation is made of), `schemas`, `filters`, `queries`, `routes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import hookimpl, web
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from . import routes  # noqa: F401 - declares the routes
+    from .group import group
+
+    return [group]

@@ -18,10 +18,10 @@ MAX_LOOP_DEPTH = 2
 class TemplateError(ValueError):
     """A template that cannot be used, or that failed."""
 
-    def __init__(self, message: str, line: int = 0) -> None:
-        """`line` is where in the template it went wrong, 0 when that is not known."""
+    def __init__(self, message: str, line: int = 0, short: str | None = None) -> None:
+        """`line` is where in the template it went wrong, 0 when that is not known; `short` a message without it."""
         super().__init__(message)
-        self.line = line
+        self.line, self.short = line, message if short is None else short
 
 
 def _range(*bounds: int) -> range:
@@ -55,7 +55,7 @@ def check_template(text: Any) -> None:
     try:
         root = environment().parse(text)
     except TemplateSyntaxError as error:
-        raise TemplateError(str(error), error.lineno) from None
+        raise TemplateError(str(error), error.lineno, error.message) from None
     loops = list(root.find_all(nodes.For))
     if len(loops) > MAX_LOOPS:
         raise TemplateError(
