@@ -3,7 +3,8 @@
 Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters`, `pools` and `queues` (units that change them),
 `queries` (queues by name, made where they are missing), `notices` (events), `reads`, `routes`, `queue_routes`,
 `worker_routes`, `workers` (signs of life), `scheduled` (what a poll gives), `readiness` (what a poll writes),
-`slot_status`, `templates` (defaults of base job templates), `foreman` (who is silent), `snapshots`.
+`slot_status`, `templates` (defaults of base job templates), `foreman` (who is silent); of the worker channel:
+`channel`, `frames`, `snapshots`, `cleanup` (messages about what is to be cleaned up), `dispatch`, `reconciler`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
 
 @hookimpl
 def kernel_services(settings: Any) -> Iterable[type[Service]]:
-    """The foreman."""
+    """The foreman, and the reconciler of messages about what is to be cleaned up."""
     from .foreman import Foreman
+    from .reconciler import CleanupReconciler
 
-    return [Foreman]
+    return [Foreman, CleanupReconciler]

@@ -10,7 +10,7 @@ from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 
 from ..common.paging import Listed, checked_limit
-from . import reads, workers
+from . import channel, reads, workers
 from .filters import WORKER_FILTER
 from .group import group
 from .reads import take
@@ -21,6 +21,12 @@ web.describe("WorkerResponse", WORKER_WIRE)
 
 _Workers: Any = WORKER_FILTER.model | None
 WorkerList: Any = create_model("WorkerList", __base__=Listed, workers=(_Workers, None))
+
+
+@group.websocket("/{work_pool_name}/workers/connect")
+async def worker_channel_connect(socket: web.WebSocket) -> None:
+    """The channel of a worker."""
+    await channel.serve(socket)
 
 
 @group.post("/{work_pool_name}/workers/heartbeat", body=Heartbeat, embed=True, status=204)

@@ -44,7 +44,10 @@ def _beat(insert: Any, with_interval: bool) -> Any:
     statement = insert(worker).from_select(list(values), row)
     return statement.on_conflict_do_update(
         index_elements=["work_pool_id", "name"], set_={name: statement.excluded[name] for name in names}
-    ).returning(sa.literal_column("(SELECT its.status FROM work_pool AS its WHERE its.id = worker.work_pool_id)"))
+    ).returning(
+        sa.literal_column("(SELECT its.status FROM work_pool AS its WHERE its.id = worker.work_pool_id)"),
+        sa.literal_column("(SELECT its.updated FROM work_pool AS its WHERE its.id = worker.work_pool_id)", Timestamp()),
+    )
 
 
 _BEATS = {
@@ -60,8 +63,8 @@ _DELETE = Statement(
 )
 
 
-def beat(kernel: Kernel, pool: str, name: str, interval: int | None, now: datetime) -> Unit[str]:
-    """Note a worker's sign of life, and give its pool's status. Raises NotFound."""
+def beat(kernel: Kernel, pool: str, name: str, interval: int | None, now: datetime) -> Unit[tuple[bool, datetime]]:
+    """Note a worker's sign of life; whether it made its pool READY, and when that changed. Raises NotFound."""
     params = {"id": uuid4(), "now": now, "worker": name, "pool": pool}
     if interval is None:
         rows = yield _BEATS[False].bind(params)
@@ -69,19 +72,25 @@ def beat(kernel: Kernel, pool: str, name: str, interval: int | None, now: dateti
         rows = yield _BEATS[True].bind({**params, "interval": interval})
     if not rows:
         raise no_pool(pool)
-    status: str = rows[0][0]
-    if status == "NOT_READY":
-        found = yield from pools.by_name(pool)
-        if found is not None and found["status"] == "NOT_READY":
-            yield from pools.update(kernel, found, {"status": "READY"}, now)
-    return status
+    status, updated = rows[0]
+    if status != "NOT_READY":
+        return False, updated
+    found = yield from pools.by_name(pool)
+    if found is None or found["status"] != "NOT_READY":
+        return False, updated
+    yield from pools.update(kernel, found, {"status": "READY"}, now)
+    return True, updated
 
 
-async def heartbeat(kernel: Kernel, pool: str, name: str, interval: int | None) -> None:
-    """A worker is alive: it is ONLINE, and its pool READY unless it is paused. Raises NotFound."""
-    status = await kernel.storage.write(beat, kernel, pool, name, interval, kernel.clock.now())
-    if status == "NOT_READY":
+async def heartbeat(kernel: Kernel, pool: str, name: str, interval: int | None) -> datetime:
+    """A worker is alive: it is ONLINE, and its pool READY unless it is paused. Raises NotFound.
+
+    Gives when the pool was changed before.
+    """
+    ready, updated = await kernel.storage.write(beat, kernel, pool, name, interval, kernel.clock.now())
+    if ready:
         kernel.events.committed()
+    return updated
 
 
 def delete(pool_id: str, name: str) -> Unit[bool]:

@@ -1,0 +1,209 @@
+"""What workers are to clean up: messages that are handed to one worker at a time, until it says that it is done.
+
+A message that was handed out is the worker's for a time (its lease), which may be renewed. When that runs out it is
+handed out again, and put aside as dead after some deliveries. Kept in memory, as Python Prefect does: what is lost with
+the process is the wish to clean up, not a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from .dispatch import Dispatcher
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
+
+WORN_OUT = "max_delivery_attempts_reached"
+BATCH = 100
+"""Leases that are ended in one go."""
+
+
+@dataclass
+class Message:
+    """Something to clean up. `target` and `data` are JSON objects."""
+
+    id: str
+    key: str
+    pool_id: str
+    kind: str
+    target: dict[str, Any]
+    data: dict[str, Any] = field(default_factory=dict)
+    queue_id: str | None = None
+    deliveries: int = 0
+    token: str | None = None
+    expires: datetime | None = None
+    """Until when it is reserved for who has the token."""
+
+
+@dataclass
+class Outcome:
+    """What became of an ack, a release or a renewal."""
+
+    status: str
+    reason: str | None = None
+    expires: datetime | None = None
+
+
+class CleanupQueue:
+    """The messages of one server process."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._settings = kernel.settings.server.worker_channel
+        self.messages: dict[str, Message] = {}
+        """Waiting or reserved, the oldest first."""
+        self.dead: dict[str, tuple[Message, str]] = {}
+        """Put aside, with the reason."""
+        self._done: dict[str, tuple[Message, datetime]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self.dispatcher = Dispatcher(self)
+
+    @property
+    def now(self) -> datetime:
+        """The present."""
+        return self._kernel.clock.now()
+
+    def enqueue(
+        self,
+        id: str,
+        key: str,
+        pool_id: str,
+        kind: str,
+        target: dict[str, Any],
+        *,
+        data: dict[str, Any] | None = None,
+        queue_id: str | None = None,
+    ) -> Message:
+        """Take a message, unless there is or was one of that `id` or, in the pool, of that `key`."""
+        self._forget_done()
+        known = self._known(id) or self._known(self._keys.get((pool_id, key), ""))
+        if known is None:
+            known = self.messages[id] = Message(id, key, pool_id, kind, target, data or {}, queue_id)
+            self._keys[(pool_id, key)] = id
+        elif known.id == id and (known.key, known.pool_id) != (key, pool_id):
+            raise ValueError(f"message {id} is another one")
+        if known.id in self.messages and known.token is None:
+            self.dispatcher.wake(pool_id)
+        return known
+
+    def _known(self, id: str) -> Message | None:
+        if id in self.messages:
+            return self.messages[id]
+        if id in self.dead:
+            return self.dead[id][0]
+        return self._done[id][0] if id in self._done else None
+
+    def _forget_done(self) -> None:
+        """Messages that were dealt with are known for some time, where a setting says so."""
+        seconds = self._settings.cleanup_completed_idempotency_retention_seconds
+        if seconds is None:
+            return
+        horizon = self.now - timedelta(seconds=seconds)
+        for id in [id for id, (_, done) in self._done.items() if done <= horizon]:
+            message, _ = self._done.pop(id)
+            self._keys.pop((message.pool_id, message.key), None)
+
+    def reserve(self, pool_id: str, kinds: Collection[str], queue_ids: Collection[str] | None) -> Message | None:
+        """The oldest waiting message of these kinds, now reserved; with `queue_ids` only of those queues."""
+        self.expire(BATCH, pool_id)
+        for message in list(self.messages.values()):
+            if message.pool_id != pool_id or message.token is not None or message.kind not in kinds:
+                continue
+            if queue_ids is not None and message.queue_id not in queue_ids:
+                continue
+            if message.deliveries >= self._settings.cleanup_max_delivery_attempts:
+                self._put_aside(message)
+                continue
+            message.deliveries += 1
+            message.token, message.expires = token_urlsafe(32), self._lease()
+            return message
+        return None
+
+    def _lease(self) -> datetime:
+        return self.now + timedelta(seconds=self._settings.cleanup_lease_seconds)
+
+    def _put_aside(self, message: Message) -> None:
+        message.token = message.expires = None
+        self.dead[message.id] = (self.messages.pop(message.id), WORN_OUT)
+
+    def _give_back(self, message: Message) -> bool:
+        """End a reservation; False when the message was delivered too often."""
+        if message.deliveries >= self._settings.cleanup_max_delivery_attempts:
+            self._put_aside(message)
+            return False
+        message.token = message.expires = None
+        return True
+
+    def _refused(self, pool_id: str, id: str, token: str) -> Outcome | None:
+        """Why somebody has no say about a message, or None."""
+        message = self.messages.get(id)
+        if message is None:
+            return Outcome("not_found", "message_not_found")
+        if message.pool_id != pool_id:
+            return Outcome("unauthorized", "work_pool_mismatch")
+        if message.token is None or message.expires is None:
+            return Outcome("not_current", "no_active_reservation")
+        if message.token != token:
+            return Outcome("invalid_token", "reservation_token_mismatch")
+        if message.expires > self.now:
+            return None
+        if not self._give_back(message):
+            return Outcome("dead_lettered", WORN_OUT)
+        self.dispatcher.wake(pool_id)
+        return Outcome("expired", "lease_expired")
+
+    def ack(self, pool_id: str, id: str, token: str) -> Outcome:
+        """A message was dealt with."""
+        refused = self._refused(pool_id, id, token)
+        if refused is not None:
+            return refused
+        self._done[id] = (self.messages.pop(id), self.now)
+        return Outcome("accepted")
+
+    def release(self, pool_id: str, id: str, token: str) -> Outcome:
+        """A message is given back, and handed out again."""
+        refused = self._refused(pool_id, id, token)
+        if refused is not None:
+            return refused
+        if not self._give_back(self.messages[id]):
+            return Outcome("dead_lettered", WORN_OUT)
+        self.dispatcher.wake(pool_id)
+        return Outcome("accepted")
+
+    def renew(self, pool_id: str, id: str, token: str) -> Outcome:
+        """A message is kept for another lease."""
+        refused = self._refused(pool_id, id, token)
+        if refused is not None:
+            return refused
+        message = self.messages[id]
+        message.expires = self._lease()
+        return Outcome("accepted", expires=message.expires)
+
+    def expire(self, limit: int, pool_id: str | None = None) -> int:
+        """End leases that have run out, at most `limit`; how many."""
+        now, ended = self.now, 0
+        for message in list(self.messages.values()):
+            if message.expires is None or message.expires > now or pool_id not in (None, message.pool_id):
+                continue
+            if self._give_back(message):
+                self.dispatcher.wake(message.pool_id)
+            ended += 1
+            if ended >= limit:
+                break
+        return ended
+
+
+_queues: WeakKeyDictionary[Kernel, CleanupQueue] = WeakKeyDictionary()
+
+
+def queue_of(kernel: Kernel) -> CleanupQueue:
+    """The messages of a kernel's process."""
+    if kernel not in _queues:
+        _queues[kernel] = CleanupQueue(kernel)
+    return _queues[kernel]
