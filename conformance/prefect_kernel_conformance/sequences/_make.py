@@ -125,3 +125,24 @@ def limited_deployment(s: Script, parent: Ref, slots: int, strategy: str | None 
 def slots(s: Script, of: Ref) -> None:
     """How many slots of a limit are taken."""
     s.rows("concurrency_limit_v2", columns=["limit", "active", "active_slots", "denied_slots"], id=of["id"])
+
+
+def block_type(s: Script, **more: Any) -> Ref:
+    """A block type."""
+    return s.post("/block_types/", {
+        "name": s.name(f"Block {len(s.steps)}"), "slug": s.name(f"block-{len(s.steps)}"), **more,
+    })  # fmt: skip
+
+
+def block_schema(s: Script, of: Ref, fields: dict[str, Any] | None = None, **more: Any) -> Ref:
+    """A schema of a block type, like no other unless `fields` are given."""
+    made = {"title": s.name(f"Schema {len(s.steps)}"), "type": "object", "properties": {}} if fields is None else fields
+    return s.post("/block_schemas/", {"fields": made, "block_type_id": of["id"], "capabilities": [], **more})
+
+
+def block_document(s: Script, of: Ref, schema: Ref, data: dict[str, Any], **more: Any) -> Ref:
+    """A block document."""
+    return s.post("/block_documents/", {
+        "name": s.name(f"document-{len(s.steps)}"), "data": data, "block_type_id": of["id"],
+        "block_schema_id": schema["id"], **more,
+    })  # fmt: skip

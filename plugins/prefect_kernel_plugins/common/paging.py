@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit
@@ -12,6 +12,7 @@ from prefect_kernel.wire import Wire
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+    from prefect_kernel.filtering import Subject
 
 
 class Filtered(BaseModel):
@@ -32,6 +33,17 @@ class Paged(Filtered):
 
     limit: int | None = None
     page: Annotated[int, Field(ge=1)] = 1
+
+
+def listed_between(title: str, filters: Subject, **more: Any) -> type[Any]:
+    """The body of a list whose reference declares the filters before `more` and the offset.
+
+    The order of members is that of the errors about them.
+    """
+    nodes: dict[str, Any] = {key: (filters.nodes[key].model | None, None) for key in filters.accepts}
+    offset: Any = (Annotated[int, Field(ge=0)], 0)
+    fields: dict[str, Any] = {"limit": (int | None, None), **nodes, **more, "offset": offset}
+    return create_model(title, __base__=Filtered, **fields)
 
 
 def checked_limit(request: web.Request, limit: int | None) -> int:
