@@ -60,7 +60,7 @@ def _interval_postgresql(value: timedelta) -> str:
 
 
 def _time_postgresql(value: datetime) -> str:
-    return f'"{value.isoformat()[:-6]}Z"'  # asyncpg gives UTC
+    return orjson.dumps(value, None, orjson.OPT_UTC_Z).decode()  # three times as fast as `isoformat`
 
 
 # The source of the JSON text of a cell named `{0}` that is not NULL.

@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from .statement import ByDialect, Statement
+from .statement import ByDialect, Call, Statement
 
 Sort = tuple[sa.ColumnElement[Any], bool]
 """A sort key, and whether the greatest comes first."""
+
+_SIZES = (10, 50, 200)
+"""Pages are planned for as many rows as the smallest of these that holds them."""
+
+
+class PageStatement(Statement):
+    """A page whose plan PostgreSQL makes once, and not for each request.
+
+    A plan that is kept knows no parameters, and guesses that a page is a tenth of the table; since that looks dear,
+    PostgreSQL plans anew each time, which takes longer than reading ten rows. So the statement bounds the page itself.
+    """
+
+    __slots__ = ("_make", "_sized")
+
+    def __init__(self, make: Callable[[int | None], ByDialect]) -> None:
+        """`make` gives the expressions for pages of at most so many rows (None: unbounded)."""
+        super().__init__(make(None), raw=True)
+        self._make = make
+        self._sized: dict[int, Statement] = {}
+
+    def bind(self, params: Mapping[str, Any]) -> Call:
+        limit = params["limit"]
+        size = next((size for size in _SIZES if limit <= size), None)
+        if size is None:
+            return Call(self, params)
+        statement = self._sized.get(size)
+        if statement is None:
+            statement = self._sized[size] = Statement(self._make(size), raw=True)
+        return Call(statement, params)
+
+    def __call__(self, /, **params: Any) -> Call:
+        return self.bind(params)
 
 
 def page_statement(
@@ -27,10 +59,15 @@ def page_statement(
     sorted away cost little. `alternatives` are conditions of which exactly one holds for every match; each of them is
     then read in sorted order and the results are merged, where an index has (alternative, sort key).
     """
-    sqlite = _page(table, columns, joined, conditions, sort, alternatives, sa.literal_column(f"{table.name}.rowid"))
-    other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id)
-    # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
-    return Statement(ByDialect(sqlite, other.order_by(_ordered(sort))), raw=True)
+    rowid: sa.ColumnElement[Any] = sa.literal_column(f"{table.name}.rowid")
+    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None)
+
+    def make(size: int | None) -> ByDialect:
+        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size)
+        # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
+        return ByDialect(sqlite, other.order_by(_ordered(sort)))
+
+    return PageStatement(make)
 
 
 def _ordered(sort: Sort) -> sa.UnaryExpression[Any]:
@@ -45,6 +82,7 @@ def _page(
     sort: Sort,
     alternatives: Sequence[sa.ColumnElement[bool]],
     key: sa.ColumnElement[Any],
+    size: int | None,
 ) -> sa.Select[Any]:
     limit, offset = sa.bindparam("limit", type_=sa.Integer()), sa.bindparam("offset", type_=sa.Integer())
     keys: sa.Select[Any] | sa.CompoundSelect[Any]
@@ -55,6 +93,8 @@ def _page(
     else:
         keys = sa.select(key.label("at")).select_from(table).where(*alternatives, *conditions).order_by(_ordered(sort))
     page = keys.limit(limit).offset(offset).subquery("page")
+    if size is not None:
+        page = sa.select(page.c.at).limit(sa.literal_column(str(size))).subquery("sized_page")
     # An outer join, though every row is found: it keeps SQLite from joining in another order.
     return sa.select(*columns).select_from(joined(page.outerjoin(table, key == page.c.at)))
 
