@@ -13,7 +13,7 @@ from .. import errors
 from .authentication import Authentication
 from .cors import VARY
 from .group import Endpoint, Fallback, Gate, WebSocketEndpoint
-from .reply import JSON_TYPE, Reply, dumps
+from .reply import JSON_TYPE, Reply, Stream, dumps
 from .request import Request
 from .table import Table
 from .websocket import Disconnected, WebSocket
@@ -77,6 +77,17 @@ async def _transmit(status: int, headers: list[tuple[bytes, bytes]], body: bytes
     await send({"type": "http.response.body", "body": body})
 
 
+async def _stream(reply: Stream, packed: bool, send: Any) -> None:
+    """Send an answer piece by piece. When it cannot be finished the connection breaks, so that clients notice."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31) if packed else None
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    async for chunk in reply.chunks:
+        body = chunk if packer is None else packer.compress(chunk)
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b"" if packer is None else packer.flush()})
+
+
 class Dispatcher:
     """Looks requests up in the fast table and answers them; gives None for what is not in it."""
 
@@ -110,13 +121,16 @@ class Dispatcher:
             await _transmit(preflight.status, preflight.headers, preflight.body, send)
             return True
         found = self.endpoints.match(scope["path"])
+        if found is not None and scope["method"] not in found[0]:
+            # A template that fits less well may have the method: a thing may be named like a route.
+            found = next((one for one in self.endpoints.matches(scope["path"]) if scope["method"] in one[0]), found)
         endpoint = None if found is None else found[0].get(scope["method"])
         if endpoint is not None and found is not None:
             reply = await self._answer(endpoint, Request(self.kernel, scope, receive, found[1]))
         elif (reply := await self._stranger(scope, receive)) is not None:
             pass
         elif found is not None:
-            reply = self._other_method(found[0])
+            reply = self._other_method(scope["path"])
         else:
             reply = self._redirect(scope, receive)
             if reply is None:
@@ -200,8 +214,8 @@ class Dispatcher:
             observe(scope["method"], "" if endpoint is None else endpoint.path, status, perf_counter() - began)
         return answered
 
-    def _other_method(self, by_method: dict[str, Endpoint]) -> Reply:
-        allow = next(iter(by_method))
+    def _other_method(self, path: str) -> Reply:
+        allow = self.endpoints.first_method(path)
         return Reply(405, b'{"detail":"Method Not Allowed"}', [JSON_TYPE, (b"allow", allow.encode())])
 
     def _redirect(self, scope: dict[str, Any], receive: Any) -> Reply | None:
@@ -224,15 +238,19 @@ class Dispatcher:
     async def send(self, reply: Reply, scope: dict[str, Any], send: Any) -> None:
         """Send an answer, with the headers that every answer has."""
         headers, body = reply.headers, reply.body
-        sized = len(body) >= GZIP_FLOOR
+        streamed = isinstance(reply, Stream)
+        sized = streamed or len(body) >= GZIP_FLOOR
         headers.append(_VARY_SIZED if sized else VARY)
         for name, value in scope["headers"]:
             if name == b"origin":
                 headers += self.kernel.cors.headers_for(value)
             elif sized and name == b"accept-encoding" and b"gzip" in value:
-                body, sized = gzip(body), False
+                body, sized = b"" if streamed else gzip(body), False
                 headers.append((b"content-encoding", b"gzip"))
-        await _transmit(reply.status, headers, body, send)
+        if isinstance(reply, Stream):
+            await _stream(reply, not sized, send)
+        else:
+            await _transmit(reply.status, headers, body, send)
 
     async def websocket(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Serve a WebSocket; False when the table does not know its path."""

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from prefect_kernel import errors
 from prefect_kernel.sql import Statement, Unit
 
+from ..common.fields import BANNED
 from . import pools, queues
 from .tables import work_pool, work_queue
 
@@ -58,6 +59,12 @@ def queue_id(pool: str, queue: str) -> Unit[str]:
     return id
 
 
+def _need_name(name: str) -> None:
+    """Raises Unprocessable for a name that does not fit into a path (an internal error of Python Prefect)."""
+    if not name or any(letter in BANNED for letter in name):
+        raise errors.Unprocessable(f"A work queue cannot be named {name!r}.")
+
+
 def get_or_create_queue(kernel: Kernel, pool: str, queue: str, now: datetime) -> Unit[str]:
     """The id of the queue of that name in the pool of that name; made if need be. Raises NotFound for the pool."""
     rows = yield _QUEUE(pool=pool, queue=queue)
@@ -67,6 +74,7 @@ def get_or_create_queue(kernel: Kernel, pool: str, queue: str, now: datetime) ->
     found = yield from _pool(pool)
     if found is None:
         raise errors.NotFound(f'Work pool "{pool}" not found.')
+    _need_name(queue)
     made = yield from queues.insert(kernel, found, {"name": queue}, now)
     new: str = made["id"]
     return new
@@ -94,6 +102,7 @@ def ensure_queue(kernel: Kernel, name: str, now: datetime) -> Unit[str]:
     id = yield from named_queue_id(name)
     if id is not None:
         return id
+    _need_name(name)
     pool, _ = yield from agent_pool(kernel, now)
     if name == "default":
         default: str = pool["default_queue_id"]

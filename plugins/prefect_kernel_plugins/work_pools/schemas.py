@@ -113,7 +113,7 @@ class WorkQueueCreate(Input):
 
     def fields(self) -> dict[str, Any]:
         """The row's members."""
-        return _kept(dict(self.__dict__))
+        return _kept({**self.__dict__, "description": self.description or ""})
 
 
 class WorkQueueUpdate(Input):
@@ -148,15 +148,15 @@ class Heartbeat(Lenient):
 class ScheduledRuns(Lenient):
     """Body parameters of a worker's poll."""
 
+    limit: int | None = None
     work_queue_names: list[str] | None = None
     scheduled_before: DateTime | None = None
     scheduled_after: DateTime | None = None
-    limit: int | None = None
 
 
 class PoolStatus(Lenient):
     """Body parameters of the status of a pool's slots; `flow_run_limit` runs at most are shown per queue."""
 
-    page: Annotated[int, Field(ge=1)] = 1
     limit: int | None = None
+    page: Annotated[int, Field(ge=1)] = 1
     flow_run_limit: Annotated[int, Field(ge=0, le=200)] = 10

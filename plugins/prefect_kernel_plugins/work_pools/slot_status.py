@@ -73,6 +73,14 @@ def _summary(row: Any, now: datetime) -> dict[str, Any]:
     return summary
 
 
+def _offset(page: int, limit: int) -> int:
+    """The first row of a page; raises InvalidValue for one that no database can count to."""
+    offset = (page - 1) * limit
+    if offset >= 2**63:
+        raise errors.InvalidValue("The page is out of range.")
+    return min(offset, 2**31 - 1)
+
+
 def _pages(count: int, limit: int, page: int) -> dict[str, int]:
     return {"count": count, "limit": limit, "pages": -(-count // limit) if limit else 0, "page": page}
 
@@ -84,7 +92,8 @@ def of_pool(pool: str, page: int, limit: int, most: int, now: datetime) -> Unit[
         raise errors.NotFound(f"Work pool {pool!r} not found.")
     pool_id, pool_limit = rows[0]
     queues = yield _QUEUES(pool_id=pool_id)
-    shown = queues[(page - 1) * limit : page * limit]
+    first = _offset(page, limit)
+    shown = queues[first : first + limit]
     holders: dict[str, list[dict[str, Any]]] = {row[0]: [] for row in shown}
     if shown and most:
         for row in (yield _HOLDERS(queue_ids=list(holders), most=most)):
@@ -114,8 +123,7 @@ def of_queue(id: str, page: int, limit: int, now: datetime) -> Unit[dict[str, An
         raise errors.NotFound("Work queue not found.")
     name, queue_limit = rows[0]
     count = (yield _QUEUE_COUNT(id=id, name=name))[0][0]
-    offset = min((page - 1) * limit, 2**31 - 1)
-    rows = yield _QUEUE_HOLDERS(id=id, name=name, limit=limit, offset=offset)
+    rows = yield _QUEUE_HOLDERS(id=id, name=name, limit=limit, offset=_offset(page, limit))
     return {
         "active_slots": count,
         "concurrency_limit": queue_limit,

@@ -36,8 +36,8 @@ class QueueRuns(Lenient):
 class QueueStatus(Lenient):
     """Body parameters of the status of a queue's slots."""
 
-    page: Annotated[int, Field(ge=1)] = 1
     limit: int | None = None
+    page: Annotated[int, Field(ge=1)] = 1
 
 
 def create(kernel: Kernel, body: WorkQueueCreate, now: datetime) -> Unit[bytes | None]:

@@ -17,7 +17,7 @@ from ..flow_runs.filters import FLOW_RUN_FILTER
 from ..flow_runs.reads import page as page_of_runs
 from ..flow_runs.tables import flow_run
 from ..flow_runs.wire import FLOW_RUN_COLUMNS, FLOW_RUN_WIRE, joined
-from ..work_pools.tables import work_queue
+from ..work_pools.tables import work_pool, work_queue
 from ..work_pools.wire import HOLDING_OR_CANCELLING
 from . import reads
 
@@ -36,6 +36,9 @@ _QUEUE = Statement(
         work_queue.c.last_polled,
     ).where(work_queue.c.id == sa.bindparam("id", type_=UUID()))
 )
+_POOL = {id(work_pool.c.id), id(work_pool.c.name)}
+_COLUMNS = [sa.null() if id(column) in _POOL else column for column in FLOW_RUN_COLUMNS]
+"""Python Prefect does not say here which pool a run is of."""
 _HELD = Statement(
     sa.select(sa.func.count())
     .select_from(flow_run)
@@ -64,7 +67,7 @@ def _first(before: bool) -> Statement:
         .subquery("page")
     )
     return Statement(
-        sa.select(*FLOW_RUN_COLUMNS)
+        sa.select(*_COLUMNS)
         .select_from(joined(found.join(flow_run, flow_run.c.id == found.c.at)))
         .order_by(flow_run.c.next_scheduled_start_time, flow_run.c.id),
         raw=True,
