@@ -66,7 +66,7 @@ def flow_retries() -> Any:
         "Pending",
         "Running",
         "AwaitingRetry",
-        "Retrying",
+        "Running",
         "Completed",
     ]
     assert shown[0]["run_count"] == 2

@@ -85,8 +85,8 @@ def pause_with_input() -> Any:
     assert got[0].result() == [42, "said"], got
     assert (refused.status.value, accepted.status.value) == ("REJECT", "ACCEPT")
     shown = summary(id_, 1)
-    assert [one[1] for one in shown["states"]] == ["Pending", "Running", "Paused", "Resuming", "Running", "Completed"]
-    assert shown["run_count"] == 1
+    assert [one[1] for one in shown["states"]] == ["Pending", "Running", "Paused", "Running", "Completed"]
+    assert shown["run_count"] == 2
     return [str(refused.details), shown]
 
 

@@ -8,7 +8,7 @@ from prefect_kernel.app import Kernel
 
 from .decisions import Decision
 
-LET_PASS, SKIPPED, CHANGED = "let pass", "skipped", "changed"
+LET_PASS, SKIPPED, CHANGED, TOOK_PART = "let pass", "skipped", "changed", "took part"
 
 
 def account(kernel: Kernel, decision: Decision) -> dict[str, Any]:
@@ -31,7 +31,8 @@ def rules(kernel: Kernel, decision: Decision) -> list[dict[str, Any]]:
     """The rules that were chosen for the transition, in order.
 
     `decision` is a verdict (`REJECT`, `ABORT`, `WAIT`), `changed`, `let pass`, or `skipped`, since another rule had
-    changed the transition before. `changes` is null where nobody has watched: then `let pass` may hide changes.
+    changed the transition before. Real decisions are not watched: there a rule without a verdict just `took part`, and
+    `changes` is null.
     """
     said = {name: (outcome, reason) for name, outcome, reason in decision.trail}
     changed: dict[str, list[str]] = {}
@@ -44,7 +45,7 @@ def rules(kernel: Kernel, decision: Decision) -> list[dict[str, Any]]:
             outcome, reason = said.get(step.name, (None, None))
             changes = changed.get(step.name, [])
             if outcome in (None, "passed"):
-                outcome = CHANGED if changes else LET_PASS
+                outcome = TOOK_PART if decision.effects is None else CHANGED if changes else LET_PASS
             told.append(
                 {
                     "rule": step.name,

@@ -119,11 +119,13 @@ def lines(told: dict[str, Any], *, tried: bool) -> Iterator[str]:
     width = max((len(rule["rule"]) for rule in told["rules"]), default=0)
     policy = None
     for rule in told["rules"]:
+        if rule["decision"] == "took part" and rule["policy"].startswith("global-"):
+            continue  # bookkeeping, of which a real decision says nothing more
         if rule["policy"] != policy:
             policy = rule["policy"]
             yield f"  {policy}"
         note = rule["reason"] or ", ".join(rule["changes"] or ())
         line = (
-            f"    {MARKS.get(rule['decision'], '·')} {rule['rule']:<{width}}  {rule['decision']:<8}  {rule['plugin']}"
+            f"    {MARKS.get(rule['decision'], '·')} {rule['rule']:<{width}}  {rule['decision']:<9}  {rule['plugin']}"
         )
         yield line + (f"  {note}" if note else "")

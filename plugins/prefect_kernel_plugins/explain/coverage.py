@@ -23,8 +23,8 @@ class Coverage:
 
     def note(self, move: Move) -> None:
         """Count a decision, and remember it."""
-        self._decisions.note(move)
         move.context.setdefault(EFFECTS, [])
+        self._decisions.note(move)
         self._count(decision(move))
 
     def _count(self, made: Decision) -> None:
