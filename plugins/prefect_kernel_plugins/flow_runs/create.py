@@ -47,7 +47,7 @@ _BY_KEY = Statement(
         flow_run.c.idempotency_key == sa.bindparam("idempotency_key"),
     )
 )
-_PARENTS = Statement(
+PARENTS = Statement(
     sa.select(flow.c.labels, *RELATED_COLUMNS)
     .select_from(
         flow.outerjoin(deployment, deployment.c.id == sa.bindparam("deployment_id", type_=UUID()))
@@ -170,7 +170,7 @@ def create(
                 "prefect.deployment.id": deployment_id,
             }
     parent_id = None if body.parent_task_run_id is None else str(body.parent_task_run_id)
-    rows = yield _PARENTS(id=flow_id, deployment_id=deployment_id, queue_id=queue_id, parent_id=parent_id)
+    rows = yield PARENTS(id=flow_id, deployment_id=deployment_id, queue_id=queue_id, parent_id=parent_id)
     context["related"] = rows[0][1:] if rows else None
     if parent_labels is None:
         parent_labels = {**((rows[0][0] if rows else None) or {}), "prefect.flow.id": flow_id}
