@@ -50,6 +50,8 @@ def compare_rows(matcher: Matcher, reference: Database, kernel: Database) -> lis
             owners.setdefault(table, []).append((one, other))
             if table in FILLED_AT_START:
                 ours[one], theirs[other] = _timeless(ours.get(one, [])), _timeless(theirs.get(other, []))
+            elif table == "block_document":
+                ours[one], theirs[other] = _sealed(ours.get(one, [])), _sealed(theirs.get(other, []))
             found += matcher.compare(f"rows.{table}", ours.get(one, []), theirs.get(other, []))
     for table, column, order in CHILDREN:
         owned = owners.get(OWNERS[column], [])
@@ -64,6 +66,11 @@ def compare_rows(matcher: Matcher, reference: Database, kernel: Database) -> lis
 
 def _timeless(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in ("created", "updated")} for row in rows]
+
+
+def _sealed(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Documents with the length of their encrypted data: the data itself is never the same twice."""
+    return [{**row, "data": f"{len(row['data'])} characters"} for row in rows]
 
 
 def _by(rows: Sequence[Row], column: str) -> dict[str, list[dict[str, Any]]]:

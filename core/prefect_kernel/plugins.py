@@ -62,6 +62,8 @@ DEFAULT = (
     "prefect_kernel_plugins.block_documents",
     "prefect_kernel_plugins.block_capabilities",
     "prefect_kernel_plugins.collections",
+    "prefect_kernel_plugins.variables",
+    "prefect_kernel_plugins.saved_searches",
     "prefect_kernel_plugins.events",
     "prefect_kernel_plugins.automations",
     "prefect_kernel_plugins.templates",
