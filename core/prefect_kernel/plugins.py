@@ -71,6 +71,7 @@ DEFAULT = (
     "prefect_kernel_plugins.explain",
     "prefect_kernel_plugins.ui",
     "prefect_kernel_plugins.csrf",
+    "prefect_kernel_plugins.metrics",
 )
 """Built-ins that are loaded unless switched off."""
 

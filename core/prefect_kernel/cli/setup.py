@@ -32,6 +32,11 @@ def prepare(
         format="%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s - %(message)s",
         datefmt="%H:%M:%S",
     )
+    if settings.kernel.log_format == "json":
+        from .json_logs import JsonFormatter
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
     for warning in settings.warnings:
         click.echo(f"Warning: {warning}", err=True)
     return settings

@@ -14,6 +14,9 @@ class KernelSettings(Group):
     server: str = field(
         "native", "ASGI server: `native`, `hypercorn`, `uvicorn` (extra `fast`), or one that a plugin brings."
     )
+    log_format: Literal["text", "json"] = field(
+        "text", "Whether log records are lines for people, or JSON objects, one a line, for machines."
+    )
     plugin_timeout: float = field(
         10.0, "Seconds that a plugin has for each of its hooks, rules and checks before it is given up.", gt=0
     )

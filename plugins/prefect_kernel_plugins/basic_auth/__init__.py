@@ -27,11 +27,11 @@ class BasicAuth:
         return self._caller if hmac.compare_digest(given, self._secret) else None
 
     async def request(self, request: web.Request) -> web.Caller | None:
-        scheme, _, credentials = (request.header("authorization") or "").strip().partition(" ")
-        if scheme != "Basic":
+        parts = (request.header("authorization") or "").split()
+        if len(parts) != 2 or parts[0] != "Basic":
             return None
         try:
-            given = base64.b64decode(credentials.strip())
+            given = base64.b64decode(parts[1])
         except (binascii.Error, ValueError):
             return None
         return self._known(given)

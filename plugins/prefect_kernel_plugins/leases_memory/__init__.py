@@ -29,6 +29,10 @@ class MemoryLeases:
         self._by_limit: dict[str, dict[str, None]] = {}
         self._lock = Lock()
 
+    def gauges(self) -> dict[str, float]:
+        """How many leases there are, for metrics."""
+        return {"leases": len(self._leases)}
+
     def create(self, unit: Declares, lease: Lease) -> None:
         unit.on_commit.append(partial(self._put, lease))
 

@@ -27,6 +27,16 @@ class Pool:
         self._open = 0
         self._closed = False
 
+    def gauges(self) -> dict[str, float]:
+        """How many connections there are, and how many wait for one, for metrics."""
+        open_, idle = self._open, len(self._idle)
+        return {
+            "connections_open": open_,
+            "connections_used": open_ - idle,
+            "connections_limit": self._size,
+            "connections_awaited": len(self._waiting),
+        }
+
     async def acquire(self) -> Any:
         """A connection of one's own. Raises StorageUnavailable when none becomes free in time."""
         while self._idle:

@@ -104,6 +104,10 @@ class SqliteStorage:
         finally:
             self._pending -= 1
 
+    def gauges(self) -> dict[str, float]:
+        """How many units wait, for metrics."""
+        return {"writes_pending": self._pending, "reads_waiting": self._reads.qsize()}
+
     async def _submit(self, queue: SimpleQueue[Job | None], unit: Any, args: Any, kwargs: Any) -> Any:
         future = asyncio.get_running_loop().create_future()
         start = (lambda: unit(*args, **kwargs)) if args or kwargs else unit

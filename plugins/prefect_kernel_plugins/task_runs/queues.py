@@ -61,6 +61,11 @@ class TaskQueues:
         self._arrived = asyncio.Condition()
         self._wake_tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def size(self) -> int:
+        """How many runs wait, for metrics."""
+        return sum(len(queue.known) for queue in self._queues.values())
+
     def put(self, key: str, run_id: str, *, first: bool = False) -> None:
         """Queue a run; `first` for one that comes back. A full queue is filled from the database later."""
         queue = self._queues[key]
