@@ -167,9 +167,10 @@ class Locked(HttpError):
 
     status = 423
 
-    def __init__(self, retry_after: float) -> None:
-        """`retry_after` in seconds, answered in the Retry-After header."""
-        super().__init__("Locked", [(b"retry-after", str(retry_after).encode())])
+    def __init__(self, retry_after: float | None, detail: str = "Locked") -> None:
+        """`retry_after` in seconds, answered in the Retry-After header; None when waiting is of no use."""
+        headers = None if retry_after is None else [(b"retry-after", str(retry_after).encode())]
+        super().__init__(detail, headers)
 
 
 class TooManyRequests(HttpError):

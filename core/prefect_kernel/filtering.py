@@ -340,9 +340,16 @@ class Subject:
         self._keys.update(keys or {})
 
     def body(
-        self, title: str, base: type[BaseModel], names: Mapping[str, str] | None = None, order: str = ""
+        self,
+        title: str,
+        base: type[BaseModel],
+        names: Mapping[str, str] | None = None,
+        order: str = "",
+        without: Sequence[str] = (),
     ) -> type[Any]:
-        """The model of a request's body: the filters, and the members of `base`. `names` renames filters.
+        """The model of a request's body: the filters (`without` some), and the members of `base`.
+
+        `names` renames filters.
 
         `order` lists the members of `base` in the order in which they are checked, with `*` where the filters are; by
         default those come last.
@@ -351,7 +358,7 @@ class Subject:
         filters: dict[str, Any] = {
             key: (self.nodes[key].model | None, Field(None, alias=names.get(key)))
             for key in self.accepts
-            if key in self.nodes
+            if key in self.nodes and key not in without
         }
         if not order:
             return create_model(title, __base__=base, **filters)
@@ -369,7 +376,11 @@ class Subject:
         """The shape of all filters of a request; their parameters are put into `params`."""
         data = body.__dict__
         return tuple(
-            [(key, node.take(given, params)) for key, node in self.nodes.items() if (given := data[key]) is not None]
+            [
+                (key, node.take(given, params))
+                for key, node in self.nodes.items()
+                if (given := data.get(key)) is not None
+            ]
         )
 
     def conditions(self, shape: Shape) -> list[Clause]:

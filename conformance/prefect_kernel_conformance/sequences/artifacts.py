@@ -250,6 +250,7 @@ def bodies_of_queries(s: Script) -> None:
         bad_fields(s, "POST", path, nobody, OBJECTS, ignore=OTHERS_ROWS)
         for body in ([], [1], "x", 1, True, {"artifacts": {"unknown": 1}}):
             s.post(path, body)
-        bad_content_types(
-            s, "POST", path, '{"artifacts": {"key": {"any_": ["nobody"]}}, "limit": 0}', ignore=OTHERS_ROWS
-        )
+        if path.endswith("/count"):  # lists show, for bodies that are not JSON, what other cases have left
+            bad_content_types(
+                s, "POST", path, '{"artifacts": {"key": {"any_": ["nobody"]}}, "limit": 0}', ignore=OTHERS_ROWS
+            )

@@ -3,7 +3,7 @@
 from .authentication import Authenticator, Caller
 from .described import describe
 from .group import Endpoint, Gate, Group, WebSocketEndpoint
-from .reply import Reply, dumps, json, no_content, raw, text
+from .reply import Reply, Stream, dumps, json, no_content, raw, text
 from .request import Request
 from .websocket import Disconnected, WebSocket
 
@@ -16,6 +16,7 @@ __all__ = [
     "Group",
     "Reply",
     "Request",
+    "Stream",
     "WebSocket",
     "WebSocketEndpoint",
     "describe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as standard_json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,16 @@ class Reply:
     def __init__(self, status: int, body: bytes = b"", headers: list[tuple[bytes, bytes]] | None = None) -> None:
         self.status, self.body = status, body
         self.headers = headers if headers is not None else []
+
+
+class Stream(Reply):
+    """An answer whose body is made while it is sent, so that it need not fit into memory."""
+
+    __slots__ = ("chunks",)
+
+    def __init__(self, chunks: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]], status: int = 200) -> None:
+        super().__init__(status, b"", headers)
+        self.chunks = chunks
 
 
 def dumps(value: Any) -> bytes:

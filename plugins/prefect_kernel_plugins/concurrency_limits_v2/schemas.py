@@ -12,7 +12,7 @@ from ..common.fields import Input, Lenient, Name
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0)]
 Slots = Annotated[int, Field(gt=0)]
-Names = Annotated[list[str], Field(min_length=1)]
+Names = list[str]
 Mode = Literal["concurrency", "rate_limit"]
 LeaseSeconds = Annotated[float, Field(ge=60, le=86400)]
 
@@ -25,7 +25,7 @@ class LimitCreate(Input):
     limit: Count
     active_slots: Count = 0
     denied_slots: Count = 0
-    slot_decay_per_second: Rate = 0
+    slot_decay_per_second: Rate = 0.0
 
 
 class LimitUpdate(Input):

@@ -47,14 +47,16 @@ def _check(limits: list[dict[str, Any]], wanted: int, mode: str) -> None:
 def take(
     kernel: Kernel, body: Increment | IncrementWithLease, now: datetime
 ) -> Unit[tuple[list[dict[str, Any]], Declared | None, Lease | None]]:
-    """Take slots on all limits of these names, or count them as denied (no Declared then)."""
+    """Take slots on all limits of these names, or on none (no Declared then).
+
+    As in the reference, whose transaction ends with the refusal, nobody counts what was asked for in vain.
+    """
     limits = yield from named(body.names)
     active = [limit for limit in limits if limit["active"]]
     _check(active, body.slots, body.mode)
     ids = [limit["id"] for limit in active]
     if not (yield from slots.have_room(active, body.slots, now)):
-        yield slots.deny(kernel.settings, ids, body.slots, now)
-        return (yield from named(body.names)), None, None
+        return limits, None, None
     declared = Declared()
     if ids:
         declared.write(slots.acquire(kernel.settings, ids, body.slots, now), expect=len(ids))

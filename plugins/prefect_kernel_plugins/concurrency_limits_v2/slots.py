@@ -102,10 +102,6 @@ def _release_occupied_in(dialect: str) -> sa.Update:
     return _update(dialect, values)
 
 
-def _deny_in(dialect: str) -> sa.Update:
-    return _update(dialect, {"denied_slots": f"{_denied(dialect)} + :slots"})
-
-
 def _room_in(dialect: str) -> sa.Select[Any]:
     enough = _text(f'{_active(dialect)} + :slots <= "limit"')
     return sa.select(t.c.id).where(in_list(t.c.id, "ids"), t.c.active == sa.true(), enough)
@@ -114,7 +110,6 @@ def _room_in(dialect: str) -> sa.Select[Any]:
 _ACQUIRE = _statement(_acquire_in)
 _RELEASE = _statement(_release_in)
 _RELEASE_OCCUPIED = _statement(_release_occupied_in)
-_DENY = _statement(_deny_in)
 _ROOM = _statement(_room_in)
 
 
@@ -136,11 +131,6 @@ def release(settings: Any, ids: list[str], slots: int, now: datetime, occupancy_
     if not occupancy_seconds:
         return _RELEASE.bind(values)
     return _RELEASE_OCCUPIED.bind({**values, "per_slot": max(occupancy_seconds / slots, MINIMUM_OCCUPANCY)})
-
-
-def deny(settings: Any, ids: list[str], slots: int, now: datetime) -> Call:
-    """Count slots that were asked for in vain."""
-    return _DENY(ids=ids, slots=slots, now=now, **_waits(settings))
 
 
 def release_slots(kernel: Kernel, limits: list[dict[str, Any]], slots: int, now: datetime) -> Unit[None]:

@@ -1,7 +1,7 @@
 """Flow runs.
 
 Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters` (POST filters), `create`, `transitions` (proposing
-states), `queries` (single runs), `inputs`, `routes` (single runs) and `reads` (lists).
+states), `queries` (single runs), `inputs`, `routes` (single runs), `reads` (lists) and `log_file`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from prefect_kernel import hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import bulk, history, inputs, reads, resume, routes  # noqa: F401 - declares the routes
+    from . import bulk, history, inputs, log_file, reads, resume, routes  # noqa: F401 - declares the routes
     from .group import group
 
     return [group]

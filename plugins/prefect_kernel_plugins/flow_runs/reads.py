@@ -69,7 +69,7 @@ def _state_type_any() -> AnyLabel:
     return op
 
 
-def _alternatives(shape: Shape, sort: str) -> list[sa.ColumnElement[bool]]:
+def alternatives(shape: Shape, sort: str) -> list[sa.ColumnElement[bool]]:
     """One condition for each state type asked for, when each can be read in sorted order."""
     number = conjunct(dict(shape).get("flow_runs"), "state", "type", "any_")
     if not number or sort not in _INDEXED_BY_STATE:
@@ -86,7 +86,7 @@ def page(shape: Shape, sort: str) -> Statement:
         joined,
         FLOW_RUNS.conditions(shape),
         SORTS[sort],
-        _alternatives(shape, sort),
+        alternatives(shape, sort),
     )
 
 
