@@ -1,0 +1,19 @@
+"""Flow runs as the UI asks for them: a history of single runs, and their numbers of task runs.
+
+Parts: `routes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import hookimpl, web
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    """The routes."""
+    from .routes import group
+
+    return [group]

@@ -1,0 +1,19 @@
+"""Flows as the UI asks for them: their numbers of deployments, and their next runs.
+
+Parts: `routes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect_kernel import hookimpl, web
+
+
+@hookimpl
+def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    """The routes."""
+    from .routes import group
+
+    return [group]
