@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 from pydantic import Field, create_model
 
 from prefect_kernel import errors, web
@@ -108,8 +109,9 @@ async def read_work_queue(request: web.Request) -> web.Reply:
     return _found(await kernel.storage.read(reads.one, kernel, request.path["id"]))
 
 
-def _is_true(text: str | None) -> bool:
+def _is_true(request: web.Request, name: str) -> bool:
     """A header's truth value; raises InvalidRequest for what is none."""
+    text = request.header(name)
     if text is None:
         return False
     from pydantic import TypeAdapter, ValidationError
@@ -119,8 +121,8 @@ def _is_true(text: str | None) -> bool:
     except ValidationError as error:
         details: list[Any] = list(error.errors(include_url=False))
         for detail in details:
-            detail["loc"] = ["header", "x-prefect-ui"]
-        raise errors.InvalidRequest(details, None) from None
+            detail["loc"] = ["header", name]
+        raise errors.InvalidRequest(details, orjson.loads(request.content or b"null")) from None
 
 
 @group.post("/{id:uuid}/get_runs", body=QueueRuns, embed=True, response="FlowRunResponse[]")
@@ -128,7 +130,7 @@ async def read_work_queue_runs(request: web.Request, body: QueueRuns) -> web.Rep
     """The runs that an agent may start now; asking counts as a poll, unless the UI does it."""
     kernel, id = request.kernel, request.path["id"]
     limit = checked_limit(request, body.limit)
-    from_ui = _is_true(request.header("x-prefect-ui"))
+    from_ui = _is_true(request, "x-prefect-ui")
     now = kernel.clock.now()
     found = await kernel.storage.read(runs.find, kernel, id, limit, body.scheduled_before, now)
     if not from_ui and await kernel.storage.read(readiness.queue_due, kernel, id, now):

@@ -38,6 +38,7 @@ _QUEUE = Statement(
 )
 _POOL = {id(work_pool.c.id), id(work_pool.c.name)}
 _COLUMNS = [sa.null() if id(column) in _POOL else column for column in FLOW_RUN_COLUMNS]
+_POOL_AT = [i for i, column in enumerate(FLOW_RUN_COLUMNS) if id(column) in _POOL]
 """Python Prefect does not say here which pool a run is of."""
 _HELD = Statement(
     sa.select(sa.func.count())
@@ -82,8 +83,8 @@ def _filtered(
     params: dict[str, Any] = {"limit": limit, "offset": 0}
     until = {} if before is None else {"next_scheduled_start_time": {"before_": before}}
     shape = FLOW_RUN_FILTER.take(reads.filtered(queue_filter, "SCHEDULED", **until), params)
-    rows: Sequence[Any] = yield page_of_runs((("flow_runs", shape),), "NEXT_SCHEDULED_START_TIME_ASC").bind(params)
-    return rows
+    rows = yield page_of_runs((("flow_runs", shape),), "NEXT_SCHEDULED_START_TIME_ASC").bind(params)
+    return [[None if i in _POOL_AT else cell for i, cell in enumerate(row)] for row in rows]
 
 
 def find(kernel: Kernel, id: str, limit: int, before: datetime | None, now: datetime) -> Unit[bytes]:
