@@ -43,6 +43,8 @@ class Events:
         self._kernel = kernel
         self.wake: Callable[[], None] | None = None
         """Set by who drains the outbox; without anybody to drain it, nothing is put in."""
+        self.stored: Callable[[], None] | None = None
+        """Set by who looks at stored events; called after each commit that has stored some."""
 
     @property
     def wanted(self) -> bool:

@@ -90,7 +90,7 @@ def life(s: Script) -> None:
         "/events/filter",
         {"filter": {"event": {"prefix": ["prefect.automation."]}, "order": "ASC",
                     "resource": {"id": [f"prefect.automation.{made['id']}"]}}},
-        until=("total", 5),
+        until=("total", 6),
         ignore=("body.next_page",),
     )  # fmt: skip
     s.delete(path)

@@ -1,6 +1,9 @@
 """Automations: what is done when events happen, or do not.
 
 Parts: `tables`, `triggers` and `actions` (what an automation is made of), `schemas`, `filters`, `queries`, `routes`.
+`evaluating` (the algorithm), `store` (its state), `watching` (the service that looks at events and at time).
+`performing` (the service that does actions), `acting` (what each does), `calling` (the server's own endpoints),
+`rendering` (templates), `notifying` (notifications and webhooks).
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from prefect_kernel import hookimpl, web
+from prefect_kernel import Service, hookimpl, web
 
 
 @hookimpl
@@ -17,3 +20,11 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
     from .group import group
 
     return [group]
+
+
+@hookimpl
+def kernel_services(settings: Any) -> Iterable[type[Service]]:
+    from .performing import Actions
+    from .watching import Triggers
+
+    return [Actions, Triggers]

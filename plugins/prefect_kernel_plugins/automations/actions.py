@@ -95,7 +95,10 @@ class RunDeployment(DeploymentAction):
         """Templates and other computed values are well-formed."""
         if not value:
             return value
-        found = list(_problems(hydrate(upgraded(value), {}, lenient=True), ""))
+        hydrated = hydrate(upgraded(value), {}, lenient=True)
+        if not isinstance(hydrated, dict | Placeholder):
+            raise ValueError("Invalid parameters: they must be an object")  # noqa: TRY004 - shown to clients
+        found = list(_problems(hydrated, ""))
         if found:
             raise ValueError(
                 "Invalid parameters: \n" + "\n  ".join(f"{key + ':' if key else ''} {text}" for key, text in found)

@@ -77,3 +77,51 @@ composite_trigger_child_firing = sa.Table(
     sa.Column("created", Timestamp(), nullable=False),
     sa.Column("updated", Timestamp(), nullable=False),
 )
+
+# ---------------------------------------------------------------- the kernel's own
+trigger_event = sa.Table(
+    "kernel_trigger_event",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("event_id", UUID(), nullable=False),
+)
+"""Events that triggers have not yet seen, in their order."""
+
+proactive_run = sa.Table(
+    "kernel_proactive_run",
+    metadata,
+    sa.Column("trigger_id", UUID(), primary_key=True),
+    sa.Column("due", Timestamp(), nullable=False),
+)
+"""When a proactive trigger is looked at next."""
+
+automation_firing = sa.Table(
+    "kernel_automation_firing",
+    metadata,
+    sa.Column("id", UUID(), primary_key=True),
+    sa.Column("automation_id", UUID(), nullable=False),
+    sa.Column("fired", Timestamp(), nullable=False),
+    sa.Column("event_id", UUID(), nullable=False),
+    sa.Column("automation", sa.Text(), nullable=False),
+    sa.Column("firing", sa.Text(), nullable=False),
+)
+"""What fired; with the automation as it was then, as JSON."""
+
+automation_action = sa.Table(
+    "kernel_automation_action",
+    metadata,
+    sa.Column("id", UUID(), primary_key=True),
+    sa.Column("firing_id", UUID(), nullable=False),
+    sa.Column("automation_id", UUID(), nullable=False),
+    sa.Column("number", sa.Integer(), nullable=False),
+    sa.Column("action", sa.Text(), nullable=False),
+    sa.Column("event", sa.Text()),
+    sa.Column("status", sa.String(), nullable=False),
+    sa.Column("attempts", sa.Integer(), nullable=False),
+    sa.Column("due", Timestamp(), nullable=False),
+    sa.Column("error", sa.Text()),
+    sa.Column("created", Timestamp(), nullable=False),
+    sa.Column("updated", Timestamp(), nullable=False),
+)
+"""Actions to be done, one row each. `status` is `pending`, `done`, `failed` (the action said so) or `dead` (it was
+tried too often); `due` is when it may be tried, or tried again when whoever tries it now does not come back."""

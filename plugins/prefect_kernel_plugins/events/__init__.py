@@ -18,12 +18,14 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
     from . import counting, reads, routes, stream  # noqa: F401 - they declare the routes
     from .group import group
     from .received import Limits
+    from .storing import Queue
 
     events = settings.server.events
     Limits.name_length = events.maximum_event_name_length
     Limits.labels = events.maximum_labels_per_resource
     Limits.related = events.maximum_related_resources
     Limits.size_bytes = events.maximum_size_bytes
+    Queue.wanted = settings.server.services.triggers.enabled
     return [group]
 
 

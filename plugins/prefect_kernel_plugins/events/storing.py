@@ -17,6 +17,7 @@ from sqlalchemy.dialects import sqlite
 from prefect_kernel.ids import uuid7
 from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
 from prefect_kernel.sql.types import POSTGRESQL, json_to_text, timestamp_to_text
+from prefect_kernel.web.reply import dumps
 
 from .received import Received
 from .tables import event_resources, events
@@ -44,7 +45,11 @@ _INSERT_BATCH = Statement(
                           :resource ::jsonb[], :related_resource_ids ::jsonb[], :related ::jsonb[], :payload ::jsonb[],
                           :received ::timestamptz[], :follows ::uuid[]) AS e
             ON CONFLICT (id) DO NOTHING
-            RETURNING id, occurred)
+            RETURNING id, occurred, event),
+        queued AS (
+            INSERT INTO kernel_trigger_event (event_id)
+            SELECT id FROM inserted
+             WHERE :queue AND event <> 'prefect.log.write' AND EXISTS (SELECT 1 FROM automation WHERE enabled))
         INSERT INTO event_resources (id, event_id, occurred, resource_id, resource_role, resource, created, updated)
         SELECT r.id, r.event_id, inserted.occurred, r.resource_id, r.resource_role, r.resource,
                :now ::timestamptz, :now ::timestamptz
@@ -55,6 +60,20 @@ _INSERT_BATCH = Statement(
 )
 """Events and the resources of those that were not there, in one round trip. Two servers may try the same event."""
 
+_QUEUE = Statement(
+    sa.text(
+        "INSERT INTO kernel_trigger_event (event_id) SELECT value FROM json_each(:ids)"
+        " WHERE EXISTS (SELECT 1 FROM automation WHERE enabled)"
+    )
+)
+"""Keep events for the triggers of automations, on SQLite; what they may have missed is never asked for."""
+
+
+class Queue:
+    """Whether there is a service that looks at events for automations; set at boot from the settings."""
+
+    wanted = True
+
 
 def store(dialect: str, batch: list[Received], recorded: datetime) -> Unit[None]:
     """Insert the events that are not there yet."""
@@ -62,7 +81,7 @@ def store(dialect: str, batch: list[Received], recorded: datetime) -> Unit[None]
     for event in batch:
         by_id.setdefault(event.id, event)
     if dialect == POSTGRESQL:
-        yield _INSERT_BATCH.bind(_columns(list(by_id.values())) | {"now": recorded})
+        yield _INSERT_BATCH.bind(_columns(list(by_id.values())) | {"now": recorded, "queue": Queue.wanted})
         return
     for (id,) in (yield _EXISTING(ids=list(by_id))):  # nobody adds one meanwhile: there is one writer
         del by_id[id]
@@ -72,6 +91,8 @@ def store(dialect: str, batch: list[Received], recorded: datetime) -> Unit[None]
         times = [timestamp_to_text(event.occurred) for event in new]
         yield _INSERT_EVENT.many([_row(event, time, now) for event, time in zip(new, times, strict=True)])
         yield _INSERT_RESOURCE.many(_resource_rows(new, times, now))
+        if Queue.wanted:
+            yield _QUEUE(ids=dumps([event.id for event in new if event.event != "prefect.log.write"]).decode())
 
 
 def _json(value: Any) -> str:

@@ -45,6 +45,8 @@ class Publisher:
 
     async def publish(self, events: list[Received]) -> None:
         """Announce events, each once."""
+        if events and self._kernel.events.stored is not None:
+            self._kernel.events.stored()
         if not self._enabled:
             return
         published, new = self._published, []

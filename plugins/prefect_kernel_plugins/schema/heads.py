@@ -22,7 +22,7 @@ PREFECT: Final = "3.8.8"
 HEAD: Final = {SQLITE: "a3b9c7d2e5f1", POSTGRESQL: "d4a7e1c93f52"}
 """Prefect's head revision, per dialect."""
 
-KERNEL_HEAD: Final = "0006"
+KERNEL_HEAD: Final = "0007"
 """The newest revision in `kernel_migrations`."""
 
 STEPS: Final = {
@@ -130,11 +130,22 @@ def index_statement(dialect: str, index: str) -> str:
     return found[0]
 
 
+PLUGIN_MIGRATIONS = "kernel_migration"
+"""The table in which it is noted what plugins have made."""
+
+
 @cache
 def table_names(dialect: str) -> frozenset[str]:
     """The names of Prefect's tables, without `alembic_version`."""
     words = (s.split(None, 3) for s in statements(dialect) if s.startswith("CREATE TABLE "))
     return frozenset(w[2].strip('"') for w in words) - {"alembic_version"}
+
+
+def own_tables(dialect: str) -> frozenset[str]:
+    """The names of all tables that are Prefect's or the kernel's."""
+    words = (s.split(None, 3) for s in statements(f"kernel_{dialect}") if s.startswith("CREATE TABLE "))
+    kernel = frozenset(w[2].strip('"') for w in words)
+    return table_names(dialect) | kernel | {"alembic_version"}
 
 
 def known_revisions(dialect: str) -> frozenset[str]:

@@ -96,3 +96,59 @@ CREATE INDEX kernel_ix_deployment__readiness ON deployment (work_queue_id, statu
 
 UPDATE kernel_alembic_version SET version_num='0006' WHERE kernel_alembic_version.version_num = '0005';
 
+CREATE TABLE kernel_trigger_event (
+    seq BIGSERIAL NOT NULL, 
+    event_id UUID NOT NULL, 
+    PRIMARY KEY (seq)
+);
+
+CREATE TABLE kernel_proactive_run (
+    trigger_id UUID NOT NULL, 
+    due TIMESTAMP WITH TIME ZONE NOT NULL, 
+    PRIMARY KEY (trigger_id)
+);
+
+CREATE TABLE kernel_automation_firing (
+    id UUID NOT NULL, 
+    automation_id UUID NOT NULL, 
+    fired TIMESTAMP WITH TIME ZONE NOT NULL, 
+    event_id UUID NOT NULL, 
+    automation TEXT NOT NULL, 
+    firing TEXT NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_automation_action (
+    id UUID NOT NULL, 
+    firing_id UUID NOT NULL, 
+    automation_id UUID NOT NULL, 
+    number INTEGER NOT NULL, 
+    action TEXT NOT NULL, 
+    event TEXT, 
+    status VARCHAR NOT NULL, 
+    attempts INTEGER NOT NULL, 
+    due TIMESTAMP WITH TIME ZONE NOT NULL, 
+    error TEXT, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    updated TIMESTAMP WITH TIME ZONE NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+DROP INDEX IF EXISTS kernel_ix_automation_firing__automation_fired;
+
+CREATE INDEX kernel_ix_automation_firing__automation_fired ON kernel_automation_firing (automation_id, fired);
+
+DROP INDEX IF EXISTS kernel_ix_automation_firing__fired;
+
+CREATE INDEX kernel_ix_automation_firing__fired ON kernel_automation_firing (fired);
+
+DROP INDEX IF EXISTS kernel_ix_automation_action__firing;
+
+CREATE INDEX kernel_ix_automation_action__firing ON kernel_automation_action (firing_id);
+
+DROP INDEX IF EXISTS kernel_ix_automation_action__due;
+
+CREATE INDEX kernel_ix_automation_action__due ON kernel_automation_action (due) WHERE status = 'pending';
+
+UPDATE kernel_alembic_version SET version_num='0007' WHERE kernel_alembic_version.version_num = '0006';
+

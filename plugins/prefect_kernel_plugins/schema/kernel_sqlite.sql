@@ -98,3 +98,50 @@ CREATE INDEX IF NOT EXISTS kernel_ix_deployment__readiness ON deployment (work_q
 
 UPDATE kernel_alembic_version SET version_num='0006' WHERE kernel_alembic_version.version_num = '0005';
 
+CREATE TABLE kernel_trigger_event (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+    event_id CHAR(36) NOT NULL
+);
+
+CREATE TABLE kernel_proactive_run (
+    trigger_id CHAR(36) NOT NULL, 
+    due DATETIME NOT NULL, 
+    PRIMARY KEY (trigger_id)
+);
+
+CREATE TABLE kernel_automation_firing (
+    id CHAR(36) NOT NULL, 
+    automation_id CHAR(36) NOT NULL, 
+    fired DATETIME NOT NULL, 
+    event_id CHAR(36) NOT NULL, 
+    automation TEXT NOT NULL, 
+    firing TEXT NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_automation_action (
+    id CHAR(36) NOT NULL, 
+    firing_id CHAR(36) NOT NULL, 
+    automation_id CHAR(36) NOT NULL, 
+    number INTEGER NOT NULL, 
+    action TEXT NOT NULL, 
+    event TEXT, 
+    status VARCHAR NOT NULL, 
+    attempts INTEGER NOT NULL, 
+    due DATETIME NOT NULL, 
+    error TEXT, 
+    created DATETIME NOT NULL, 
+    updated DATETIME NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_automation_firing__automation_fired ON kernel_automation_firing (automation_id, fired);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_automation_firing__fired ON kernel_automation_firing (fired);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_automation_action__firing ON kernel_automation_action (firing_id);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_automation_action__due ON kernel_automation_action (due) WHERE status = 'pending';
+
+UPDATE kernel_alembic_version SET version_num='0007' WHERE kernel_alembic_version.version_num = '0006';
+

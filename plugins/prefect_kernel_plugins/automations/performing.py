@@ -1,0 +1,182 @@
+"""The actions service: does what firings have left to be done.
+
+An action is a row. Who does it claims it for a while by putting off when it is due; who dies while doing it does not
+come back in time, and another tries it again. That it was done, and the events that tell so, are one transaction. Where
+doing something twice would matter, the action's id goes along: as the idempotency key of a flow run, or of a webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+import sqlalchemy as sa
+
+from prefect_kernel import Service, errors
+from prefect_kernel.sql import Statement, Unit, in_list, point_read
+from prefect_kernel.sql.types import UUID, Timestamp
+
+from .acting import ACTIONS, Invocation, action_events
+from .calling import ActionFailed, TryAgain
+from .tables import automation_action, automation_firing
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
+
+log = logging.getLogger("prefect_kernel.automations")
+
+BATCH = 20
+"""Actions claimed at once; those of different firings are done at the same time."""
+
+CLAIM = timedelta(seconds=120)
+"""How long an action may take before another may try it."""
+
+MAX_ATTEMPTS = 8
+"""How often an action is tried that cannot be done for now."""
+
+BACKOFF = timedelta(seconds=2)
+"""Pause before the second attempt; doubled each time."""
+
+_action, _firing = automation_action, automation_firing
+_NOW = sa.bindparam("now", type_=Timestamp())
+_DUE = Statement(
+    sa.select(
+        _action.c.id,
+        _action.c.number,
+        _action.c.action,
+        _action.c.event,
+        _action.c.attempts,
+        _firing.c.id,
+        _firing.c.automation,
+        _firing.c.firing,
+        _firing.c.event_id,
+    )
+    .join(_firing, _firing.c.id == _action.c.firing_id)
+    .where(_action.c.status == "pending", _action.c.due <= _NOW)
+    .order_by(_action.c.due, _action.c.id)
+    .limit(sa.bindparam("count", type_=sa.Integer()))
+    .with_for_update(skip_locked=True, of=_action)
+)
+_ANY_DUE = Statement(sa.select(_action.c.id).where(_action.c.status == "pending", _action.c.due <= _NOW).limit(1))
+_CLAIM = Statement(
+    sa.update(_action)
+    .values(due=sa.bindparam("until", type_=Timestamp()), attempts=_action.c.attempts + 1)
+    .where(in_list(_action.c.id, "ids"))
+)
+_END = Statement(
+    sa.update(_action)
+    .values(
+        status=sa.bindparam("new_status", type_=sa.String()),
+        error=sa.bindparam("new_error", type_=sa.Text()),
+        due=sa.bindparam("new_due", type_=Timestamp()),
+        updated=_NOW,
+    )
+    .where(_action.c.id == sa.bindparam("action_id", type_=UUID()), _action.c.status == "pending")
+)
+
+
+@point_read
+def any_due(now: datetime) -> Unit[bool]:
+    """Whether there is something to do."""
+    rows = yield _ANY_DUE(now=now)
+    return bool(rows)
+
+
+def claim(kernel: Kernel, now: datetime) -> Unit[list[tuple[Invocation, str, int]]]:
+    """Take actions that are due, so that nobody else does; each with the id of its firing and earlier attempts."""
+    rows = yield _DUE(now=now, count=BATCH)
+    if not rows:
+        return []
+    yield _CLAIM(ids=[str(cells[0]) for cells in rows], until=now + CLAIM)
+    found = []
+    for id, number, action, event, attempts, firing_id, automation, firing, event_id in rows:
+        one = Invocation(
+            kernel,
+            str(id),
+            number,
+            orjson.loads(action),
+            orjson.loads(automation),
+            orjson.loads(firing),
+            None if event is None else orjson.loads(event),
+            str(event_id),
+        )
+        found.append((one, str(firing_id), attempts))
+    return found
+
+
+def end(one: Invocation, status: str, error: str | None, now: datetime) -> Unit[bool]:
+    """Record how an action went, and tell it; False when somebody else has recorded it before."""
+    changed = yield _END(action_id=one.id, new_status=status, new_error=error, new_due=now, now=now)
+    if not changed:
+        return False
+    for event in action_events(one, now, error if status != "done" else None) if one.kernel.events.wanted else ():
+        yield one.kernel.events.call(event)
+    return True
+
+
+def put_off(one: Invocation, error: str, due: datetime, now: datetime) -> Unit[None]:
+    """Have an action tried again later."""
+    yield _END(action_id=one.id, new_status="pending", new_error=error, new_due=due, now=now)
+
+
+class Actions(Service):
+    """Does the actions of automations."""
+
+    name: ClassVar[str] = "actions"
+
+    @classmethod
+    def enabled(cls, settings: Any) -> bool:
+        return bool(settings.server.services.triggers.enabled)
+
+    @classmethod
+    def every(cls, settings: Any) -> float:
+        return 1.0
+
+    async def tick(self) -> None:
+        storage, clock = self.kernel.storage, self.kernel.clock
+        while await storage.read(any_due, clock.now()):
+            claimed = await storage.write(claim, self.kernel, clock.now())
+            if not claimed:
+                return
+            of_firing: dict[str, list[tuple[Invocation, int]]] = defaultdict(list)
+            for one, firing_id, attempts in claimed:
+                of_firing[firing_id].append((one, attempts))
+            await asyncio.gather(*(self._in_turn(sorted(some, key=_number)) for some in of_firing.values()))
+            self.kernel.events.committed()
+
+    async def _in_turn(self, some: list[tuple[Invocation, int]]) -> None:
+        for one, attempts in some:
+            await self._perform(one, attempts + 1)
+
+    async def _perform(self, one: Invocation, attempt: int) -> None:
+        """Do one action, and record how it went. When that cannot be recorded, the claim ends and it is tried again."""
+        status, error = "done", None
+        try:
+            await ACTIONS[one.kind](one)
+        except ActionFailed as failure:
+            status, error = "failed", str(failure)
+        except (TryAgain, Exception) as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            if not isinstance(failure, TryAgain):
+                log.exception("action %s of automation %s", one.kind, one.automation["id"])
+            if attempt < MAX_ATTEMPTS:
+                status = "pending"
+            else:
+                status = "dead"
+        now = self.kernel.clock.now()
+        try:
+            if status == "pending":
+                due = now + BACKOFF * 2 ** (attempt - 1)
+                await self.kernel.storage.write(put_off, one, error or "", due, now)
+            else:
+                await self.kernel.storage.write(end, one, status, error, now)
+        except errors.StorageUnavailable as failure:
+            log.warning("how action %s went cannot be recorded: %s", one.id, failure)
+
+
+def _number(item: tuple[Invocation, int]) -> int:
+    return item[0].number

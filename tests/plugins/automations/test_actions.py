@@ -1,0 +1,153 @@
+"""Actions: what is done, told, tried again and given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from prefect_kernel.testing import KernelUnderTest
+from prefect_kernel_plugins.automations import acting, performing
+from prefect_kernel_plugins.automations.acting import Invocation
+from prefect_kernel_plugins.automations.calling import TryAgain
+from tests.plugins.automations.test_triggers import event, look, send, watch
+
+
+def act(kernel: KernelUnderTest) -> list[dict[str, Any]]:
+    """Let the service act; the events about actions, in all."""
+    kernel.tick("actions")
+    return [one for one in kernel.events if one["event"].startswith("prefect.automation.action.")]
+
+
+def flow_run(kernel: KernelUnderTest, state: str = "Running") -> str:
+    """A flow run in a state; its id."""
+    run = kernel.flow_run()
+    kernel.propose(run, state)
+    return str(run["id"])
+
+
+def fire(kernel: KernelUnderTest, *actions: dict[str, Any], of: str = "r", **fields: Any) -> str:
+    """Make an automation with these actions and let it fire; its id."""
+    id = watch(kernel, event(expect=["go"]), actions=list(actions), **fields)
+    send(kernel, "go", of)
+    look(kernel)
+    return id
+
+
+def test_what_is_told(kernel: KernelUnderTest) -> None:
+    """Two events for each action, the second because of the first, which follows what fired."""
+    id = fire(kernel, {"type": "do-nothing"}, {"type": "do-nothing"}, actions_on_trigger=[{"type": "do-nothing"}])
+    told = act(kernel)
+    assert [one["event"].rpartition(".")[2] for one in told] == ["triggered", "executed"] * 3
+    first, second = told[:2]
+    assert first["resource"] == {
+        "prefect.resource.id": f"prefect.automation.{id}",
+        "prefect.resource.name": "watch",
+        "prefect.trigger-type": "event",
+        "prefect.posture": "Reactive",
+    }
+    assert [one["prefect.resource.role"] for one in first["related"]] == [
+        "automation-triggered-event",
+        "triggering-event",
+    ]
+    assert second["follows"] == first["id"]
+    assert [one["payload"]["action_index"] for one in told] == [0, 0, 1, 1, 2, 2]
+    (fired,) = [one for one in kernel.events if one["event"] == "prefect.automation.triggered"]
+    assert told[4]["follows"] == fired["id"]
+    assert act(kernel) == told
+
+
+def test_states_of_flow_runs(kernel: KernelUnderTest) -> None:
+    """The run that the event is about is given the state; the automation's id is in the message."""
+    run = flow_run(kernel)
+    id = fire(kernel, {"type": "cancel-flow-run"}, of=f"prefect.flow-run.{run}")
+    told = act(kernel)
+    assert told[-1]["event"] == "prefect.automation.action.executed"
+    state = kernel.client.get(f"/flow_runs/{run}").json()["state"]
+    assert (state["type"], state["message"]) == ("CANCELLING", f"Cancelled by Automation {id}")
+    assert told[-1]["payload"]["status_code"] in (200, 201)
+
+
+def test_other_things_done_to_flow_runs(kernel: KernelUnderTest) -> None:
+    """One action's failure does not keep the next from being done, in their order."""
+    run = flow_run(kernel)
+    fire(
+        kernel,
+        {"type": "suspend-flow-run"},
+        {"type": "resume-flow-run"},
+        {"type": "change-flow-run-state", "state": "FAILED", "name": "Bad", "message": "m", "force": True},
+        of=f"prefect.flow-run.{run}",
+    )
+    told = act(kernel)
+    assert [one["event"].rpartition(".")[2] for one in told[1::2]] == ["failed", "failed", "executed"]
+    assert "without a deployment" in told[1]["payload"]["reason"]
+    state = kernel.client.get(f"/flow_runs/{run}").json()["state"]
+    assert (state["type"], state["name"], state["message"]) == ("FAILED", "Bad", "m")
+
+
+def test_automations_that_disable_others(kernel: KernelUnderTest) -> None:
+    """A chosen one, and that of the event."""
+    other = watch(kernel, event(expect=["never"]))
+    fire(kernel, {"type": "pause-automation", "automation_id": other})
+    act(kernel)
+    assert kernel.client.get(f"/automations/{other}").json()["enabled"] is False
+    third = watch(kernel, event(expect=["on"]), actions=[{"type": "resume-automation", "source": "inferred"}])
+    send(kernel, "on", f"prefect.automation.{other}")
+    look(kernel)
+    act(kernel)
+    assert kernel.client.get(f"/automations/{other}").json()["enabled"] is True
+    assert third
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ({"type": "cancel-flow-run"}, "No flow run could be inferred"),
+        ({"type": "pause-deployment", "source": "inferred"}, "No deployment could be inferred"),
+        ({"type": "pause-automation", "automation_id": "00000000-0000-4000-8000-000000000000"}, "Unexpected status"),
+    ],
+)
+def test_what_cannot_be_done(kernel: KernelUnderTest, action: dict[str, Any], reason: str) -> None:
+    """It is told once, and not tried again."""
+    fire(kernel, action)
+    told = act(kernel)
+    assert told[-1]["event"] == "prefect.automation.action.failed"
+    assert reason in told[-1]["payload"]["reason"]
+    kernel.clock.advance(minutes=10)
+    assert act(kernel) == told
+
+
+def test_what_cannot_be_done_now(kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried again, after longer and longer pauses; in the end it is given up, and can be retried by hand."""
+    tries: list[str] = []
+
+    async def busy(one: Invocation) -> None:
+        tries.append(one.idempotency_key)
+        raise TryAgain("busy")
+
+    monkeypatch.setitem(acting.ACTIONS, "do-nothing", busy)
+    id = fire(kernel, {"type": "do-nothing"})
+    assert act(kernel) == []
+    kernel.clock.advance(seconds=1)
+    act(kernel)
+    assert len(tries) == 1
+    for _ in range(performing.MAX_ATTEMPTS):
+        kernel.clock.advance(minutes=10)
+        act(kernel)
+    assert len(tries) == performing.MAX_ATTEMPTS
+    assert len(set(tries)) == 1
+    assert act(kernel)[-1]["event"] == "prefect.automation.action.failed"
+    assert id
+
+
+def test_who_dies_while_acting(kernel: KernelUnderTest) -> None:
+    """An action that was claimed and never ended is done by another, once."""
+    fire(kernel, {"type": "do-nothing"})
+    storage, clock = kernel.kernel.storage, kernel.clock
+    (claimed,) = kernel.run(storage.write(performing.claim, kernel.kernel, clock.now()))
+    assert act(kernel) == []
+    clock.advance(minutes=3)
+    told = act(kernel)
+    assert len(told) == 2
+    assert kernel.run(storage.write(performing.end, claimed[0], "done", None, clock.now())) is False
+    assert act(kernel) == told
