@@ -46,6 +46,8 @@ DEFAULT = (
     "prefect_kernel_plugins.leases_memory",
     "prefect_kernel_plugins.leases_filesystem",
     "prefect_kernel_plugins.flows",
+    "prefect_kernel_plugins.deployments",
+    "prefect_kernel_plugins.deployment_runs",
     "prefect_kernel_plugins.flow_runs",
     "prefect_kernel_plugins.flow_run_states",
     "prefect_kernel_plugins.flow_run_graph",
@@ -75,6 +77,7 @@ DEFAULT = (
     "prefect_kernel_plugins.api_docs",
     "prefect_kernel_plugins.explain",
     "prefect_kernel_plugins.ui",
+    "prefect_kernel_plugins.ui_schemas",
     "prefect_kernel_plugins.csrf",
     "prefect_kernel_plugins.metrics",
 )
