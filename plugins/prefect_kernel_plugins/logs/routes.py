@@ -15,6 +15,7 @@ from prefect_kernel.sql import Statement, Unit, by_dialect
 from prefect_kernel.sql.types import POSTGRESQL, timestamp_to_text
 
 from ..common.fields import DateTime, Input
+from . import stream
 from .group import group
 from .tables import log
 
@@ -42,11 +43,9 @@ class LogCreate(Input):
     task_run_id: UUID | None = None
 
 
-def insert(dialect: str, logs: Sequence[LogCreate], now: datetime) -> Unit[None]:
-    """Store log lines, all or none. NUL characters, which PostgreSQL cannot store, are left out of texts."""
-    if not logs:
-        return
-    rows: list[dict[str, Any]] = [
+def to_rows(logs: Sequence[LogCreate]) -> list[dict[str, Any]]:
+    """Log lines as they are stored. NUL characters, which PostgreSQL cannot store, are left out of texts."""
+    return [
         {
             "id": uuid7(),
             "name": line.name.replace("\x00", ""),
@@ -58,6 +57,12 @@ def insert(dialect: str, logs: Sequence[LogCreate], now: datetime) -> Unit[None]
         }
         for line in logs
     ]
+
+
+def insert(dialect: str, rows: list[dict[str, Any]], now: datetime) -> Unit[None]:
+    """Store log lines, all or none."""
+    if not rows:
+        return
     if dialect == POSTGRESQL:
         yield _INSERT.bind({key: [row[key] for row in rows] for key in rows[0]} | {"created": now})
         return
@@ -69,5 +74,7 @@ def insert(dialect: str, logs: Sequence[LogCreate], now: datetime) -> Unit[None]
 async def create_logs(request: web.Request, body: Sequence[LogCreate]) -> web.Reply:
     """Store the log lines of runs."""
     kernel = request.kernel
-    await kernel.storage.write(insert, kernel.storage.dialect, body, kernel.clock.now())
+    rows = to_rows(body)
+    await kernel.storage.write(insert, kernel.storage.dialect, rows, kernel.clock.now())
+    await stream.publish(kernel, rows)
     return web.json(None, 201)

@@ -1,22 +1,10 @@
 """The endpoints that every client asks first."""
 
-import orjson
-import sqlalchemy as sa
-
 from prefect_kernel import web
 from prefect_kernel.errors import StorageError
-from prefect_kernel.sql import Statement, Unit, point_read
 from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
 
-from ..configuration.tables import configuration
-
-RESULT_STORAGE_KEY = "server-default-result-storage"
-
-group = web.Group("root")
-
-_RESULT_STORAGE = Statement(
-    sa.select(configuration.c.value).where(configuration.c.key == sa.bindparam("key", type_=sa.String()))
-)
+from .group import group
 
 
 @group.get("/health", open_=True, versioned=False, response=bool)
@@ -65,16 +53,3 @@ async def admin_version(request: web.Request) -> web.Reply:
 async def admin_settings(request: web.Request) -> web.Reply:
     """Give the settings, secrets masked."""
     return web.json(request.kernel.settings.admin_settings())
-
-
-@point_read
-def result_storage() -> Unit[dict[str, str | None]]:
-    """The block in which flows keep their results unless they say otherwise."""
-    rows = yield _RESULT_STORAGE(key=RESULT_STORAGE_KEY)
-    return {"default_result_storage_block_id": rows[0][0].get("default_result_storage_block_id") if rows else None}
-
-
-@group.get("/admin/storage")
-async def admin_storage(request: web.Request) -> web.Reply:
-    """Give the default result storage; read by clients at the start of every flow run."""
-    return web.raw(orjson.dumps(await request.kernel.storage.read(result_storage)))
