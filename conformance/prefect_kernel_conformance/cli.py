@@ -52,6 +52,7 @@ POSTGRES_VARIABLE = "PREFECT_KERNEL_CONFORMANCE_POSTGRES"
     "--share", type=click.FloatRange(0, 1), default=1.0, help="Which part of the hand-written sequences is played."
 )
 @click.option("--flows/--no-flows", default=False, help="Run flows with the real client, too.")
+@click.option("--client-python", help="An interpreter with another version of Prefect, whose client runs the flows.")
 @click.option("--rows/--no-rows", default=True, help="Compare rows of the databases, too.")
 @click.option("--first", default=20, show_default=True, help="How many kinds of differences to show and shorten.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a report.")
@@ -76,6 +77,7 @@ def main(
     generated_only: bool,
     share: float,
     flows: bool,
+    client_python: str | None,
     rows: bool,
     first: int,
     html_file: Path | None,
@@ -125,7 +127,7 @@ def main(
         if flows or "client_flows" in only:
             from .flows.harness import play_flows
 
-            play_flows(judge, reference_python, results, match)
+            play_flows(judge, client_python or reference_python, results, match, old=client_python is not None)
         if count_rules:
             results.coverage = coverage.measured(sides["kernel"].api_url) or []
     facts = {"database": db if not kernel else "as given", "seed": seed, "generated cases per group": cases}

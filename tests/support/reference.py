@@ -32,7 +32,22 @@ def reference_python(version: str = REFERENCE_VERSION) -> Path:
     """The interpreter of an environment with that Prefect, made when it does not exist."""
     if version == REFERENCE_VERSION and (given := os.environ.get(REFERENCE_VARIABLE)):
         return _checked(Path(given), version)
-    wanted = requirements(version)
+    return _environment(version, requirements(version))
+
+
+def client_python(version: str) -> Path:
+    """The interpreter of an environment with that version's client, made when it does not exist.
+
+    Releases before 3.8 were never tried with what was released after them, so packages that have broken them since are
+    held back.
+    """
+    if version == REFERENCE_VERSION:
+        return reference_python()
+    held = () if version.startswith(("3.8.", "3.9.")) else ("sqlalchemy<2.1", "fastapi<0.120", "starlette<0.49")
+    return _environment(version, (f"prefect=={version}", *held))
+
+
+def _environment(version: str, wanted: Sequence[str]) -> Path:
     key = hashlib.sha256("\n".join((sys.version, *wanted)).encode()).hexdigest()[:12]
     directory = cache_directory() / f"prefect-{version}-{key}"
     python, complete = directory / "bin" / "python", directory / "complete"

@@ -33,3 +33,8 @@ class KernelSettings(Group):
     event_queue_size: int = field(10_000, "Events of clients that may wait before their senders are held back.", ge=1)
     event_batch_seconds: float = field(0.02, "Seconds for which events are gathered into one write.", ge=0, le=10)
     event_batch_size: int = field(500, "Events that are written at once.", ge=1)
+    ignore_unknown_fields: bool = field(
+        False,
+        "Whether fields that the server does not know are ignored in bodies, with one warning each, for clients that"
+        " are newer than it. Otherwise they are refused with 422, as Prefect does.",
+    )

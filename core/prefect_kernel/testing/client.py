@@ -48,7 +48,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         absolute: bool = False,
     ) -> Answer:
-        """Make a request and wait for its answer."""
+        """Make a request and wait for its answer. `json` that is bytes is sent as it is."""
         target = path if absolute else self._kernel.api + path
         return self._loop.run(_ask(self._kernel, method, target, json, params or {}, headers or {}))
 
@@ -89,7 +89,7 @@ async def _ask(
     kernel: Kernel, method: str, path: str, body: Any, params: Mapping[str, Any], given: Mapping[str, str]
 ) -> Answer:
     headers = {name.lower(): value for name, value in given.items()}
-    content = b"" if body is None else json.dumps(body, default=str).encode()
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body, default=str).encode()
     if body is not None:
         headers.setdefault("content-type", "application/json")
     headers.setdefault("host", "testserver")

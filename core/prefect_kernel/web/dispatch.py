@@ -16,6 +16,7 @@ from .group import Endpoint, Fallback, Gate, WebSocketEndpoint
 from .reply import JSON_TYPE, Reply, Stream, dumps
 from .request import Request
 from .table import Table
+from .unknown import UnknownFields
 from .websocket import Disconnected, WebSocket
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Dispatcher:
         """Answers what is neither in the table nor below the API's base path."""
         self._below_api = kernel.api + "/"
         self.max_body = kernel.settings.kernel.max_body_bytes
+        self.unknown_fields = UnknownFields() if kernel.settings.kernel.ignore_unknown_fields else None
+        """Where clients may be newer than the server: leaves out what it does not know."""
 
     async def http(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Answer an HTTP request; False when the table does not know its path."""
@@ -159,7 +162,13 @@ class Dispatcher:
                 request.query = endpoint.read_query(request.args)
             if read is None:
                 return await endpoint.handler(request)
-            return await endpoint.handler(request, read.validate(value))
+            try:
+                body = read.validate(value)
+            except errors.InvalidRequest as error:
+                if self.unknown_fields is None:
+                    raise
+                body = self.unknown_fields.validate(endpoint, read, value, error)
+            return await endpoint.handler(request, body)
         except Exception as error:  # noqa: BLE001 - every error becomes an answer, unknown ones are logged there
             return reply_to_error(error, f"{endpoint.method} {endpoint.path} (plugin {endpoint.plugin})")
 

@@ -25,6 +25,14 @@ def _presentable(details: list[Any], where: str) -> list[dict[str, Any]]:
     return out
 
 
+_NO_UNICODE: dict[str, Any] = {
+    "type": "string_unicode",
+    "loc": ["body"],
+    "msg": "Input should be a valid string, unable to parse raw data as a unicode string",
+    "input": None,
+}
+
+
 def _missing(name: str) -> dict[str, Any]:
     return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}
 
@@ -118,6 +126,8 @@ class BodyReader:
                     if detail["type"] == "missing" and len(detail["loc"]) == 2:
                         detail["input"] = None
             raise errors.InvalidRequest(details, body) from None
+        except UnicodeEncodeError:  # pydantic cannot look at a lone surrogate where it wants a time or an id
+            raise errors.InvalidRequest([_NO_UNICODE], None) from None
 
 
 class QueryReader:

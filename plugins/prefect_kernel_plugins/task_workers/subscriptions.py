@@ -100,9 +100,8 @@ async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], worker:
             await asyncio.wait({waiting, answer}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 waiting.cancel()
-                if answer.result().get("type") == "quit":
-                    await socket.close()
-                    return
+                answer.result()
+                # As Python Prefect: what a worker says before it has been given anything is not listened to.
                 answer = asyncio.ensure_future(_frame(socket))
                 continue
             worker.timestamp = kernel.clock.now()
