@@ -111,8 +111,8 @@ class _Maker:
             "version": version,
         }
         yield _INSERT.bind(row)
-        for name, slug, wanted in _entries(references):
-            child = yield from self._nested(fields, name, slug, wanted)
+        for name, reference in _entries(references):
+            child = yield from self._nested(fields, name, reference)
             if not (yield _REFERENCE_EXISTS(its_name=name, parent=row["id"], child=child)):
                 yield _INSERT_REFERENCE.bind(
                     {
@@ -124,15 +124,16 @@ class _Maker:
                 )
         return str(row["id"])
 
-    def _nested(self, parent: dict[str, Any], name: str, slug: str, checksum: str) -> Unit[str]:
+    def _nested(self, parent: dict[str, Any], name: str, reference: dict[str, Any]) -> Unit[str]:
         """The id of a schema that a field of `parent` refers to, which is made from its definition if need be."""
-        types = yield _TYPE_BY_SLUG(slug=slug)
+        slug, checksum = reference["block_type_slug"], reference["block_schema_checksum"]
+        types = (yield _TYPE_BY_SLUG(slug=slug)) if isinstance(slug, str) else []
         if not types:
             raise errors.Conflict(
                 f"Cannot create block schema because block type {slug!r} was not found.Did you forget to register the"
                 " block type?"
             )
-        existing = yield from id_by_checksum(checksum, None)
+        existing = (yield from id_by_checksum(checksum, None)) if isinstance(checksum, str) else None
         if existing is not None:
             return str(existing)
         if self.definitions is None:
@@ -148,22 +149,15 @@ class _Maker:
         return (yield from self.make(fields, str(type_id), [], NO_VERSION))
 
 
-def _entries(references: Any) -> Iterator[tuple[str, str, str]]:
-    """(field, slug of a type, checksum of a schema) for each reference; raises BadRequest for what is none."""
+def _entries(references: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(field, reference to a schema) for each reference; raises BadRequest for what is none."""
     if not isinstance(references, dict):
         raise errors.BadRequest("The block schema's 'block_schema_references' must be an object.")
     for name, given in references.items():
         for entry in given if isinstance(given, list) else [given]:
-            slug, checksum = (
-                (entry.get("block_type_slug"), entry.get("block_schema_checksum"))
-                if isinstance(entry, dict)
-                else (None, None)
-            )
-            if not isinstance(slug, str) or not isinstance(checksum, str):
-                raise errors.BadRequest(
-                    f"The block schema's reference {name!r} needs a 'block_type_slug' and a 'block_schema_checksum'."
-                )
-            yield name, slug, checksum
+            if not isinstance(entry, dict) or "block_type_slug" not in entry:
+                raise errors.BadRequest(f"The block schema's reference {name!r} needs a 'block_type_slug'.")
+            yield name, {"block_schema_checksum": None, **entry}
 
 
 def _definition(definitions: Any, parent: dict[str, Any], name: str, slug: str) -> dict[str, Any] | None:
