@@ -15,7 +15,7 @@ from .events import Events
 from .migrations import migrate
 from .plugins import Plugin, Plugins
 from .policy import ResolvedPolicy
-from .ports.broker import Broker
+from .ports.broker import Broker, BrokerDriver
 from .ports.clock import Clock
 from .ports.leases import LeaseDriver, LeaseStorage
 from .ports.server import ServerRunner
@@ -159,7 +159,7 @@ class Kernel:
         return self._storage_driver()[1]
 
     async def manage_database(self, action: str) -> str:
-        """Do `upgrade`, `stamp` or `check`, for the database of the settings; a sentence about what it is now."""
+        """Do `upgrade`, `stamp`, `reset` or `check`, for the settings' database; a sentence about what it is now."""
         driver = self.storage_driver
         if driver.manage is None:
             raise errors.SettingsError(f"The storage {driver.name} has nothing to {action}.")
@@ -167,7 +167,7 @@ class Kernel:
             found = await driver.manage(action, self.settings)
         if action != "stamp":
             async with AsyncExitStack() as stack:
-                await self.open_storage(stack, migrate_plugins=action == "upgrade")
+                await self.open_storage(stack, migrate_plugins=action in ("upgrade", "reset"))
         return found
 
     @property
@@ -175,6 +175,12 @@ class Kernel:
         """The lease storage that the settings choose."""
         name = self.settings.server.concurrency.lease_storage
         driver: LeaseDriver = self._driver("kernel_lease_storages", name, "lease storage")[1]
+        return driver
+
+    @property
+    def broker_driver(self) -> BrokerDriver:
+        """The broker that the settings choose."""
+        driver: BrokerDriver = self._driver("kernel_brokers", self.settings.server.events.messaging_broker, "broker")[1]
         return driver
 
     def server_runner(self, name: str) -> ServerRunner:

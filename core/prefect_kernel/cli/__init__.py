@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import KernelError
+from .server import config, server
 
 
 def _parts(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -157,6 +158,20 @@ def _database_command(action: str, help_: str) -> None:
 _database_command("upgrade", "Create the schema, or bring it and the tables of plugins up to date.")
 _database_command("stamp", "Write down that the schema is up to date, without changing it.")
 _database_command("check", "Say whether the database is ready, and change nothing; exit code 1 when it is not.")
+
+
+@cli.command()
+@click.option("--url", help="The server's public address, with its path. [PREFECT_API_URL]")
+@plugin_options
+def doctor(url: str | None, **options: Any) -> None:
+    """Look for what is wrong with settings, database, broker, clock, plugins and the running server; say what to do."""
+    from .doctor import run
+
+    run(url, **options)
+
+
+cli.add_command(server)
+cli.add_command(config)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -24,10 +24,12 @@ def run(
     workers: int,
     server: str | None,
     no_services: bool,
+    *,
+    more: Mapping[str, Any] | None = None,
     **plugin_options: Any,
 ) -> None:
-    """Serve until told to stop."""
-    given: dict[str, Any] = {"server.api.host": host, "server.api.port": port, "kernel.server": server}
+    """Serve until told to stop; `more` are further settings from the command line, or None."""
+    given: dict[str, Any] = {"server.api.host": host, "server.api.port": port, "kernel.server": server, **(more or {})}
     settings = prepare(given=given, **plugin_options)
     if workers > 1 and _is_default(settings, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"):
         given["server.concurrency.lease_storage"] = "filesystem"  # in memory, each worker would know its own only

@@ -59,7 +59,8 @@ class StorageDriver:
     open: Callable[[str, Any], AbstractAsyncContextManager[Storage]]
     """Called with the connection URL and the settings."""
     manage: Callable[[str, Any], Awaitable[str]] | None = None
-    """Called with `upgrade`, `stamp` or `check` and the settings; gives a sentence about what the database is now, or
-    raises DatabaseNotReady. None when the database needs no looking after."""
+    """Called with `upgrade`, `stamp`, `reset` or `check` and the settings; gives a sentence about what the database is
+    now, or raises DatabaseNotReady. With `indexes` it gives the names of all indexes that there should be, separated by
+    spaces. None when the database needs no looking after."""
     shared: bool = True
     """False when several processes on one database are slower than one."""

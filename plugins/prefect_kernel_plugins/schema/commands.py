@@ -6,18 +6,21 @@ from typing import Any, Literal
 
 from prefect_kernel.errors import DatabaseNotReady
 
-from .heads import Found, State, require_ready
+from .heads import Found, State, index_names, require_ready
 
-Action = Literal["upgrade", "stamp", "check"]
+Action = Literal["upgrade", "stamp", "check", "reset", "indexes"]
 
 
 async def run(action: Action, settings: Any) -> str:
     """Do it and give one sentence about what the database is now; raises DatabaseNotReady or StorageUnavailable.
 
     `check` changes nothing and raises unless the database is ready. `upgrade` does not run plugins' own migrations,
-    which need the database open: `prefect_kernel.migrations.migrate`.
+    which need the database open: `prefect_kernel.migrations.migrate`. `reset` drops everything of Prefect and of the
+    kernel and makes it anew. `indexes` gives the names of those that there should be, separated by spaces.
     """
     url = settings.database_url
+    if action == "indexes":
+        return " ".join(index_names("sqlite" if url.startswith("sqlite") else "postgresql"))
     found = await (_sqlite if url.startswith("sqlite") else _postgres)(action, url, settings)
     if action == "stamp" and found.state is State.EMPTY:  # there was not even a file
         raise DatabaseNotReady("The database cannot be stamped: it has no tables of Prefect.")
@@ -30,12 +33,12 @@ async def _sqlite(action: Action, url: str, settings: Any) -> Found:
     from ..storage_sqlite import storage_of
     from . import sqlite
 
-    actions = {"upgrade": sqlite.upgrade, "stamp": sqlite.stamp, "check": sqlite.detect}
+    actions = {"upgrade": sqlite.upgrade, "stamp": sqlite.stamp, "reset": sqlite.reset, "check": sqlite.detect}
     return sqlite.run(storage_of(url, settings), actions[action])
 
 
 async def _postgres(action: Action, url: str, settings: Any) -> Found:
     from . import postgres
 
-    actions = {"upgrade": postgres.upgrade, "stamp": postgres.stamp, "check": postgres.detect}
+    actions = {"upgrade": postgres.upgrade, "stamp": postgres.stamp, "reset": postgres.reset, "check": postgres.detect}
     return await postgres.run(url, settings, actions[action])

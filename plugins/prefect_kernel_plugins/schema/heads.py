@@ -141,6 +141,21 @@ def table_names(dialect: str) -> frozenset[str]:
     return frozenset(w[2].strip('"') for w in words) - {"alembic_version"}
 
 
+def index_names(dialect: str) -> list[str]:
+    """The names of all indexes that the packaged schema makes."""
+    words = (s.replace("IF NOT EXISTS ", "", 1).split() for s in statements(dialect) + statements(f"kernel_{dialect}"))
+    made: dict[str, None] = {}
+    for w in words:
+        if "INDEX" not in w[:3]:
+            continue
+        name = w[w.index("INDEX") + 1].strip('";')
+        if w[0] == "CREATE":
+            made[name] = None
+        elif w[0] == "DROP":
+            made.pop("".join(w[w.index("INDEX") + 1 :]).removeprefix("IFEXISTS").strip('";'), None)
+    return list(made)
+
+
 def own_tables(dialect: str) -> frozenset[str]:
     """The names of all tables that are Prefect's or the kernel's."""
     words = (s.split(None, 3) for s in statements(f"kernel_{dialect}") if s.startswith("CREATE TABLE "))

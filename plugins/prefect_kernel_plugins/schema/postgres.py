@@ -18,11 +18,13 @@ from .heads import (
     HEAD,
     KERNEL_HEAD,
     MIGRATIONS_OFF,
+    PLUGIN_MIGRATIONS,
     STEPS,
     Found,
     State,
     index_statement,
     judge,
+    own_tables,
     refuse,
     require_ready,
     statements,
@@ -149,6 +151,25 @@ async def _kernel_to_head(connection: Any, found: Found) -> None:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")
         raise
+
+
+async def reset(connection: Any) -> Found:
+    """Make every table of Prefect and of the kernel anew, empty; those of plugins stay, and what is noted of them."""
+    types = [s.split(None, 3)[2] for s in statements(POSTGRESQL) if s.startswith("CREATE TYPE ")]
+    kept: list[Any] = []
+    async with _locked(connection), connection.transaction():
+        tables = await _tables(connection)
+        if PLUGIN_MIGRATIONS in tables:
+            kept = [tuple(row) for row in await connection.fetch(f"SELECT * FROM {PLUGIN_MIGRATIONS}")]
+        for table in sorted(tables & own_tables(POSTGRESQL)):
+            await connection.execute(f'DROP TABLE "{table}" CASCADE')
+        for name in types:
+            await connection.execute(f"DROP TYPE IF EXISTS {name} CASCADE")
+    found = await upgrade(connection)
+    for row in kept:
+        places = ", ".join(f"${n + 1}" for n in range(len(row)))
+        await connection.execute(f"INSERT INTO {PLUGIN_MIGRATIONS} VALUES ({places})", *row)
+    return found
 
 
 async def stamp(connection: Any) -> Found:

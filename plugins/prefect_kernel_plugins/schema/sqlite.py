@@ -21,11 +21,13 @@ from .heads import (
     HEAD,
     KERNEL_HEAD,
     MIGRATIONS_OFF,
+    PLUGIN_MIGRATIONS,
     STEPS,
     Found,
     State,
     index_statement,
     judge,
+    own_tables,
     refuse,
     require_ready,
     statements,
@@ -103,6 +105,22 @@ def _kernel_to_head(connection: sqlite3.Connection, found: Found) -> None:
         connection.execute(statement)
 
 
+def reset(connection: sqlite3.Connection) -> Found:
+    """Make every table of Prefect and of the kernel anew, empty; those of plugins stay, and what is noted of them."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+    kept: list[tuple[Any, ...]] = []
+    with _transaction(connection):
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        if PLUGIN_MIGRATIONS in tables:
+            kept = connection.execute(f"SELECT * FROM {PLUGIN_MIGRATIONS}").fetchall()
+        for table in sorted(tables & own_tables(SQLITE)):
+            connection.execute(f'DROP TABLE "{table}"')
+    found = upgrade(connection)
+    for row in kept:
+        connection.execute(f"INSERT INTO {PLUGIN_MIGRATIONS} VALUES ({', '.join('?' * len(row))})", row)
+    return found
+
+
 def stamp(connection: sqlite3.Connection) -> Found:
     """Write Prefect's head revision, whatever stands there; DatabaseNotReady when tables are missing."""
     with _transaction(connection):
@@ -129,12 +147,12 @@ async def prepare(storage: Any, settings: Any) -> None:
 def run(storage: Any, action: Callable[[sqlite3.Connection], Found]) -> Found:
     """Call `action` with a connection of a `SqliteStorage` that has not been started.
 
-    Only `upgrade` makes a file that does not exist.
+    Only `upgrade` and `reset` make a file that does not exist.
     """
     if not storage.in_memory:
         is_uri = storage.path.startswith("file:")
         file = Path(urlsplit(storage.path).path if is_uri else storage.path)
-        if action is upgrade:
+        if action in (upgrade, reset):
             file.parent.mkdir(parents=True, exist_ok=True)
         elif not file.exists():
             return Found(SQLITE, State.EMPTY)

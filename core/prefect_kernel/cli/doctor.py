@@ -1,0 +1,320 @@
+"""`prefect-kernel doctor`: one look at everything that a server needs, each with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import sqlalchemy as sa
+
+from ..app import Kernel
+from ..errors import KernelError, PluginError
+from ..plugins import Plugins
+from ..ports.server import loop_factory
+from ..settings import Settings
+from ..sql import Statement, Unit
+from ..sql.types import POSTGRESQL
+from ..versions import PREFECT_VERSION
+from .setup import prepare
+
+OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "-"
+SKEW_SECONDS = 2.0
+STEP_SECONDS = 20.0
+
+
+class Report:
+    """Findings, printed as they come."""
+
+    def __init__(self) -> None:
+        self.failed = False
+
+    def add(self, what: str, state: str, told: str, advice: str = "") -> None:
+        """Print a finding: `ok`, `warn`, `FAIL`, or `-` for what could not be looked at."""
+        self.failed |= state == FAIL
+        click.echo(f"{state:>4}  {what:<10} {told}")
+        for line in advice.splitlines():
+            click.echo(f"{'':>4}  {'':<10} → {line}")
+
+
+def run(url: str | None, **options: Any) -> None:
+    """Look at everything; exit code 1 when something is broken."""
+    report = Report()
+    settings = prepare(**options)
+    given = sum(row.source != "default" for row in settings.describe())
+    report.add("settings", OK, f"{given} set; `prefect-kernel settings` shows each with its source")
+    _settings(report, settings)
+    kernel = _plugins(report, settings)
+    if kernel is not None:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_look(report, kernel, url))
+    if report.failed:
+        sys.exit(1)
+
+
+def _settings(report: Report, settings: Settings) -> None:
+    api = settings.server.api
+    public = api.host not in ("127.0.0.1", "::1", "localhost")
+    if public and api.auth_string is None:
+        report.add(
+            "settings",
+            WARN,
+            f"the API listens on {api.host} and lets everybody in",
+            "PREFECT_SERVER_API_AUTH_STRING=user:password asks for credentials; see docs/security.md.",
+        )
+    if public and settings.server.ui.enabled and "://0.0.0.0" in str(settings.server.ui.api_url):
+        report.add(
+            "settings",
+            WARN,
+            f"browsers are told that the API is at {settings.server.ui.api_url}",
+            "PREFECT_UI_API_URL should be the address by which browsers reach it, or /api behind the same address.",
+        )
+
+
+def _plugins(report: Report, settings: Settings) -> Kernel | None:
+    found = Plugins.of(settings)
+    try:
+        kernel: Kernel | None = Kernel(settings, found)
+    except PluginError as error:
+        for line in error.message.splitlines():
+            report.add("plugins", FAIL, line, "Leave it out with --disable NAME, or put it right.")
+        kernel = None
+    except KernelError as error:
+        report.add("settings", FAIL, error.message)
+        kernel = None
+    for plugin in found.known:
+        if plugin.state == "skipped":
+            report.add("plugins", WARN, f"{plugin.name} is skipped: {plugin.reason}", "It is installed, but not used.")
+    if kernel is not None:
+        report.add("plugins", OK, f"{len(found.loaded)} loaded")
+    return kernel
+
+
+async def _look(report: Report, kernel: Kernel, url: str | None) -> None:
+    for what, step in (("database", _database), ("broker", _broker)):
+        try:
+            async with asyncio.timeout(STEP_SECONDS):
+                await step(report, kernel)
+        except TimeoutError:
+            report.add(what, FAIL, f"it does not answer within {STEP_SECONDS:g} seconds", "Is it up, and reachable?")
+        except (KernelError, OSError) as error:
+            report.add(what, FAIL, str(error) or type(error).__name__)
+    await asyncio.to_thread(_served, report, kernel, url)
+    await _socket(report, kernel, url)
+
+
+# ---------------------------------------------------------------- database
+async def _database(report: Report, kernel: Kernel) -> None:
+    try:
+        said = await kernel.manage_database("check")
+    except KernelError as error:
+        report.add("database", FAIL, error.message, "`prefect-kernel database upgrade` makes or upgrades the schema.")
+        return
+    report.add("database", OK, f"{kernel.settings.shown_database_url}: {said}")
+    async with AsyncExitStack() as stack:
+        await kernel.open_storage(stack, migrate_plugins=False)
+        postgres = kernel.storage.dialect == POSTGRESQL
+        await (_postgres if postgres else _sqlite)(report, kernel)
+        await _indexes(report, kernel, postgres)
+
+
+async def _rows(kernel: Kernel, text: str) -> list[Any]:
+    statement = Statement(sa.text(text))
+
+    def unit() -> Unit[list[Any]]:
+        rows = yield statement()
+        return list(rows)
+
+    return await kernel.storage.read(unit)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size / 1024 / 1024:,.1f} MiB"
+
+
+async def _sqlite(report: Report, kernel: Kernel) -> None:
+    ((version, pages, size, mode),) = await _rows(
+        kernel,
+        "SELECT sqlite_version(), (SELECT page_count FROM pragma_page_count), (SELECT page_size FROM pragma_page_size),"
+        " (SELECT journal_mode FROM pragma_journal_mode)",
+    )
+    report.add("database", OK, f"SQLite {version}, {_megabytes(pages * size)}, journal {mode}")
+
+
+async def _postgres(report: Report, kernel: Kernel) -> None:
+    ((version, size, limit, used),) = await _rows(
+        kernel,
+        "SELECT current_setting('server_version'), pg_database_size(current_database()),"
+        " current_setting('max_connections')::int, (SELECT count(*) FROM pg_stat_activity)",
+    )
+    report.add("database", OK, f"PostgreSQL {version}, {_megabytes(size)}, {used} of {limit} connections in use")
+    pool = kernel.settings.server.database.sqlalchemy
+    wanted = pool.pool_size + max(pool.max_overflow, 0)
+    if limit - used < wanted:
+        report.add(
+            "database",
+            WARN,
+            f"a server process may want {wanted} connections, and {limit - used} are left",
+            "Raise max_connections, or lower PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_SIZE and …_MAX_OVERFLOW.",
+        )
+    began = time.time()
+    ((theirs,),) = await _rows(kernel, "SELECT extract(epoch FROM clock_timestamp())::float8")
+    _skew(report, "the database", theirs - (began + time.time()) / 2)
+    waiting = await _rows(
+        kernel,
+        "SELECT pid, pg_blocking_pids(pid)::text, left(query, 60) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0",
+    )
+    for pid, blockers, query in waiting:
+        report.add(
+            "database",
+            WARN,
+            f"process {pid} waits for {blockers}: {query}",
+            "pg_terminate_backend(PID) ends who blocks, when it is nothing that should go on.",
+        )
+    idle = await _rows(
+        kernel,
+        "SELECT pid, now() - xact_start FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state = 'idle in transaction' AND now() - xact_start > interval '1 minute'",
+    )
+    for pid, age in idle:
+        report.add("database", WARN, f"process {pid} has left a transaction open for {age}")
+
+
+async def _indexes(report: Report, kernel: Kernel, postgres: bool) -> None:
+    """Indexes that are declared and not there make a large database slow."""
+    there = {
+        row[0]
+        for row in await _rows(
+            kernel,
+            "SELECT indexname::text FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))"
+            if postgres
+            else "SELECT name FROM sqlite_master WHERE type = 'index'",
+        )
+    }
+    wanted = await kernel.storage_driver.manage("indexes", kernel.settings) if kernel.storage_driver.manage else ""
+    missing = sorted(set(wanted.split()) - there)
+    if missing:
+        report.add(
+            "database",
+            WARN,
+            f"indexes are missing: {', '.join(missing)}",
+            "Prefect's schema has them: compare with a new database, or restore them from a dump of its schema.",
+        )
+    if postgres:
+        invalid = await _rows(kernel, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1")
+        for (name,) in invalid:
+            report.add("database", WARN, f"index {name} is not valid", f"REINDEX INDEX CONCURRENTLY {name}")
+
+
+# ---------------------------------------------------------------- broker
+async def _broker(report: Report, kernel: Kernel) -> None:
+    name = kernel.settings.server.events.messaging_broker
+    driver = kernel.broker_driver
+    async with driver.open(kernel.settings):
+        report.add("broker", OK, f"{driver.name} ({name})")
+
+
+# ---------------------------------------------------------------- the running server
+def _skew(report: Report, whose: str, seconds: float) -> None:
+    if abs(seconds) > SKEW_SECONDS:
+        report.add(
+            "clock",
+            FAIL if abs(seconds) > 60 else WARN,
+            f"the clock of {whose} is {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} this machine's",
+            "Have both follow a time server; schedules and leases are compared across machines.",
+        )
+    else:
+        report.add("clock", OK, f"{whose} and this machine agree to {max(abs(seconds), 0.1):.1f} s")
+
+
+def _url(kernel: Kernel, url: str | None) -> str:
+    settings = kernel.settings
+    host = settings.server.api.host
+    host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not listened on
+    return (url or settings.api.url or f"http://{host}:{settings.server.api.port}{kernel.api}").rstrip("/")
+
+
+def _secret(kernel: Kernel) -> str | None:
+    secret = kernel.settings.api.auth_string or kernel.settings.server.api.auth_string
+    return None if secret is None else secret.get_secret_value()
+
+
+def _get(kernel: Kernel, url: str) -> tuple[Any, float | None]:
+    """The JSON at a URL, and when the server says that it answered."""
+    request = urllib.request.Request(url)  # noqa: S310 - the address of the settings
+    secret = _secret(kernel)
+    if secret is not None:
+        request.add_header("Authorization", "Basic " + b64encode(secret.encode()).decode())
+    with urllib.request.urlopen(request, timeout=STEP_SECONDS) as answer:  # noqa: S310
+        date = answer.headers.get("date")
+        return json.load(answer), None if date is None else email.utils.parsedate_to_datetime(date).timestamp()
+
+
+def _served(report: Report, kernel: Kernel, url: str | None) -> None:
+    base = _url(kernel, url)
+    try:
+        _, date = _get(kernel, f"{base}/health")
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        report.add(
+            "http",
+            FAIL if url or kernel.settings.api.url else WARN,
+            f"{base} does not answer: {error}",
+            "Start it with `prefect-kernel serve`; --url names the address by which clients reach it.",
+        )
+        return
+    report.add("http", OK, f"{base} answers")
+    if date is not None:
+        _skew(report, "the server", date + 0.5 - time.time())
+    try:
+        version, _ = _get(kernel, f"{base}/admin/version")
+        health, _ = _get(kernel, f"{base}/kernel/health")
+    except urllib.error.HTTPError as error:
+        advice = "Is it the auth string of the server (PREFECT_API_AUTH_STRING)?" if error.code == 401 else ""
+        advice = advice or (
+            "This is not a prefect-kernel; something else has the address." if error.code == 404 else ""
+        )
+        report.add("http", FAIL, f"{error.url}: {error.code} {error.reason}", advice)
+        return
+    except (OSError, ValueError) as error:
+        report.add("http", FAIL, f"{base} gives no sensible answer: {error}", "What is between here and the server?")
+        return
+    if version != PREFECT_VERSION:
+        report.add("http", WARN, f"the server stands in for Prefect {version}, this program for {PREFECT_VERSION}")
+    for service in health["services"]:
+        if service["state"] != "running":
+            report.add("services", FAIL, f"{service['name']} is {service['state']}: {service['last_error']}")
+    report.add("services", OK, f"{len(health['services'])} in the process that answered")
+
+
+async def _socket(report: Report, kernel: Kernel, url: str | None) -> None:
+    """Prefect's handshake on the socket on which clients follow events: accepted, as proxies sometimes prevent."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import WebSocketException
+
+    base = urlsplit(_url(kernel, url))
+    address = base._replace(scheme="wss" if base.scheme == "https" else "ws", path=base.path + "/events/out").geturl()
+    try:
+        async with asyncio.timeout(STEP_SECONDS), connect(address, subprotocols=["prefect"]) as socket:  # type: ignore[list-item]
+            await socket.send(json.dumps({"type": "auth", "token": _secret(kernel)}))
+            answer = json.loads(await socket.recv())
+    except (WebSocketException, OSError, TimeoutError, ValueError) as error:
+        refused = isinstance(error, ConnectionRefusedError)
+        report.add(
+            "websocket",
+            SKIP if refused else FAIL,
+            f"{address}: {str(error) or 'no answer'}",
+            "" if refused else "A proxy must pass Upgrade and Connection on; the auth string must be the server's.",
+        )
+        return
+    good = answer == {"type": "auth_success"}
+    report.add("websocket", OK if good else FAIL, f"{address} {'answers' if good else f'says {answer}'}")

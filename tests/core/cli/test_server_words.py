@@ -1,0 +1,122 @@
+"""The server's commands in Prefect's words, and `doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kernel import clean_environment
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.timeout(600)  # a dozen processes, one after the other
+
+
+class Commands:
+    """Runs commands in a home of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+
+    def __call__(self, *arguments: str, code: int = 0, **env: Any) -> str:
+        """What a command prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect_kernel", *arguments],
+            env=clean_environment(self.home, PREFECT_API_URL=self.url, **env),
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Commands]:
+    """Commands; what was left in the background is ended."""
+    commands = Commands(tmp_path)
+    yield commands
+    for path in tmp_path.glob("*.pid"):
+        os.kill(int(path.read_text()), 9)
+
+
+def test_in_the_background(run: Commands) -> None:
+    """A server is started, answers, is looked at, and stopped."""
+    assert "does not answer" in run("server", "status", code=1)
+    env: dict[str, Any] = {"PREFECT_SERVER_API_AUTH_STRING": "a:b"}
+    run("server", "start", "--background", "--host", "127.0.0.1", "--port", str(run.port), "--no-ui", **env)
+    assert "already" in run("server", "start", "-b", code=1)
+    told = json.loads(run("server", "status", "--wait", "--timeout", "60", "-o", "json", **env))
+    assert told == {"status": "available", "api_url": run.url, "server_version": "3.8.8"}
+    assert "401" in run("server", "status", code=1)
+    said = run("doctor", **env)
+    for what in ("settings", "plugins", "database", "broker", "http", "clock", "services", "websocket"):
+        assert f"ok  {what}" in said
+    assert "FAIL" not in said
+    assert "missing" not in said
+    said = run("doctor", code=1)
+    assert "PREFECT_API_AUTH_STRING" in said
+    run("server", "stop")
+    assert "No server" in run("server", "stop", code=1)
+    began = time.monotonic()
+    assert "does not answer" in run("server", "status", "--wait", "--timeout", "1", code=1)
+    assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
+def test_database(run: Commands, kind: str, request: pytest.FixtureRequest) -> None:
+    """Upgrade, stamp and reset; nothing is taken back, and nothing is deleted unasked."""
+    env: dict[str, Any] = {"PREFECT_API_DATABASE_CONNECTION_URL": request.getfixturevalue(kind)}
+    run("server", "database", "upgrade", "--dry-run", code=1, **env)
+    for words in (["upgrade", "-y"], ["stamp", "head"], ["reset", "-y"], ["upgrade", "--dry-run"], ["stamp"]):
+        assert "is ready" in run("server", "database", *words, **env)
+    assert "cannot be taken back" in run("server", "database", "downgrade", "-y", code=1, **env)
+    assert "Aborted" in run("server", "database", "reset", code=1, **env)
+    assert "indexes are missing" not in run("doctor", code=1, **env)
+
+
+def test_a_reset_empties(run: Commands, sqlite_url: str) -> None:
+    """What was there is gone, and what plugins have noted is kept."""
+    import sqlite3
+
+    env: dict[str, Any] = {"PREFECT_API_DATABASE_CONNECTION_URL": sqlite_url}
+    run("database", "upgrade", **env)
+    file = sqlite_url.removeprefix("sqlite+aiosqlite:///")
+    with sqlite3.connect(file) as connection:
+        connection.execute("INSERT INTO flow (id, name) VALUES ('x', 'gone')")
+        connection.execute("INSERT INTO kernel_migration (plugin, revision) VALUES ('acme', '0001')")
+        connection.execute("CREATE TABLE acme_note (note TEXT)")
+    connection.close()
+    run("server", "database", "reset", "-y", **env)
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT count(*) FROM flow").fetchall() == [(0,)]
+        assert connection.execute("SELECT plugin FROM kernel_migration").fetchall() == [("acme",)]
+        assert connection.execute("SELECT count(*) FROM acme_note").fetchall() == [(0,)]
+    connection.close()
+
+
+def test_services(run: Commands) -> None:
+    """They are listed, and can run apart from the server."""
+    found = {row["name"]: row["enabled"] for row in json.loads(run("server", "services", "ls", "-o", "json"))}
+    assert found["event-persister"] is True
+    run("server", "services", "start", "--background")
+    run("server", "services", "stop")
+    assert "No services" in run("server", "services", "stop", code=1)
+
+
+def test_config_view(run: Commands) -> None:
+    """What was set is shown, secrets are not."""
+    said = run("config", "view", PREFECT_SERVER_API_AUTH_STRING="secret:word", PREFECT_SERVER_API_PORT="4999")
+    assert "PREFECT_SERVER_API_PORT='4999' (from environment)" in said
+    assert "secret:word" not in said
+    assert "PREFECT_SERVER_API_DEFAULT_LIMIT" not in said
+    assert "PREFECT_SERVER_API_DEFAULT_LIMIT='200'" in run("config", "view", "--show-defaults")
