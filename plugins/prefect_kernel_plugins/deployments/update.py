@@ -6,7 +6,7 @@ Without slugs the given schedules replace all there were.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +79,12 @@ class _Slugs:
                 )
 
     def write(self, deployment_id: str, now: datetime) -> Unit[None]:
-        """Change and make the schedules."""
+        """Change and make the schedules, each a little later than the one before it: so they are ordered."""
         for schedule_id in self.renamed:
             yield schedule_rows.forget_slug(schedule_id, now)
         for schedule_id, one in self.changed:
             yield schedule_rows.change(deployment_id, schedule_id, one, now)
+            now += timedelta(microseconds=1)
         if self.made:
             yield schedule_rows.insert(schedule_rows.new_rows(deployment_id, self.made, now, bounded=False))
 

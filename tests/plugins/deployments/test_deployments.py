@@ -152,6 +152,7 @@ def test_schedules_are_told_apart_by_slugs(kernel: KernelUnderTest) -> None:
     ids = {one["slug"]: one["id"] for one in made["schedules"]}
     changed = patch(kernel, made, schedules=[{"slug": "a", "active": False}, {"slug": "c", **DAILY}])
     assert {one["slug"]: one["active"] for one in changed["schedules"]} == {"a": False, "b": True, "c": True}
+    assert [one["slug"] for one in changed["schedules"]] == ["c", "a", "b"]  # the last one changed first
     swapped = patch(kernel, made, schedules=[{"slug": "b", "replaces": "a"}, {"slug": "a", "replaces": "b"}])
     assert {one["slug"]: one["id"] for one in swapped["schedules"] if one["slug"] != "c"} == {
         "a": ids["b"],
