@@ -64,9 +64,5 @@ def lives(s: Script, rng: Random) -> None:
 
 @generator(world=True, pristine=True)
 def queries(s: Script, rng: Random) -> None:
-    """A random filter of pools."""
-    body: dict[str, Any] = {"work_pools": filter_object(rng, "work_pools")}
-    s.post("/work_pools/count", body)
-    if rng.random() < 0.6:
-        body |= {"limit": rng.choice([0, 1, 7, 200]), "offset": rng.choice([0, 1, 2])}
-    s.post("/work_pools/filter", body)
+    """A random filter of pools. Python Prefect cannot show those of the data set: they have no default queue."""
+    s.post("/work_pools/count", {"work_pools": filter_object(rng, "work_pools")})
