@@ -52,6 +52,8 @@ def _wire_schema(wire: Wire, title: str) -> dict[str, Any]:
 
 
 def _answer_schema(response: Any, components: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(response, dict):
+        return response  # a JSON schema
     if not isinstance(response, str):
         return {} if response is None else TypeAdapter(response).json_schema(ref_template=REFERENCE)
     name = response.removesuffix("[]")
