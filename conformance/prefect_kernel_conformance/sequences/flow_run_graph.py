@@ -8,8 +8,6 @@ from ..script import Ref, Script, sequence
 from ._bad_input import bad_ids, wrong_methods
 from ._make import flow, flow_run, set_state, set_task_state, task_run
 
-NODES = ("body.nodes", "body.root_node_ids")
-
 
 def _inputs(*runs: Ref, within: Ref | None = None) -> dict[str, Any]:
     inputs: dict[str, Any] = {
@@ -26,8 +24,9 @@ def _ran(s: Script, run: Ref) -> None:
 
 
 def _both(s: Script, run: Ref) -> None:
+    """Both versions. The first lists task runs by their ids, which are chance: it is asked where there is but one."""
     s.get(f"/flow_runs/{run['id']}/graph-v2")
-    s.get(f"/flow_runs/{run['id']}/graph", unordered=("body", "body[].upstream_dependencies"), tolerance=30)
+    s.get(f"/flow_runs/{run['id']}/graph", tolerance=30)
 
 
 @sequence
@@ -53,7 +52,7 @@ def a_chain(s: Script) -> None:
     third = task_run(s, run, task_key="c", name="third", task_inputs=_inputs(second))
     set_task_state(s, third, "RUNNING", force=True)
     task_run(s, run, task_key="d", name="not begun")
-    _both(s, run)
+    s.get(f"/flow_runs/{run['id']}/graph-v2")
     for since in (s.now(-60), s.now(3600), "2100-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "x", "", "1"):
         s.get(f"/flow_runs/{run['id']}/graph-v2?since={since}")
 
@@ -72,7 +71,6 @@ def a_diamond(s: Script) -> None:
     bottom = task_run(s, run, task_key="bottom", name="bottom", task_inputs=_inputs(*sides))
     _ran(s, bottom)
     s.get(f"/flow_runs/{run['id']}/graph-v2", unordered=("body.nodes[][1].children", "body.nodes[][1].parents"))
-    s.get(f"/flow_runs/{run['id']}/graph", unordered=("body", "body[].upstream_dependencies"), tolerance=30)
 
 
 @sequence
@@ -84,7 +82,7 @@ def within_a_task(s: Script) -> None:
     for number in range(2):
         inner = task_run(s, run, task_key=f"inner {number}", name=f"inner {number}", task_inputs=_inputs(within=outer))
         _ran(s, inner)
-    _both(s, run)
+    s.get(f"/flow_runs/{run['id']}/graph-v2")
 
 
 @sequence

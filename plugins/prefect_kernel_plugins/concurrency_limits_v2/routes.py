@@ -45,15 +45,6 @@ async def create_concurrency_limit_v2(request: web.Request, body: LimitCreate) -
     return web.json({name: row[name] for name in _MEMBERS}, 201)
 
 
-@group.post("/filter", body=LimitList, embed=True, permission="read", response="GlobalConcurrencyLimitResponse[]")
-async def read_all_concurrency_limits_v2(request: web.Request, body: LimitList) -> web.Reply:
-    """Limits by name."""
-    kernel = request.kernel
-    limit = checked_limit(request, body.limit)
-    rows = await kernel.storage.read(queries.page, kernel.clock.now(), limit, body.offset)
-    return web.raw(LIMIT_WIRE.many(kernel.storage.dialect, rows))
-
-
 @group.get("/{id_or_name}", response="GlobalConcurrencyLimitResponse")
 async def read_concurrency_limit_v2(request: web.Request) -> web.Reply:
     """The limit with that id or name."""
@@ -62,6 +53,15 @@ async def read_concurrency_limit_v2(request: web.Request) -> web.Reply:
     if row is None:
         raise errors.NotFound("Concurrency Limit not found")
     return web.raw(LIMIT_WIRE.one(kernel.storage.dialect, row))
+
+
+@group.post("/filter", body=LimitList, embed=True, permission="read", response="GlobalConcurrencyLimitResponse[]")
+async def read_all_concurrency_limits_v2(request: web.Request, body: LimitList) -> web.Reply:
+    """Limits by name."""
+    kernel = request.kernel
+    limit = checked_limit(request, body.limit)
+    rows = await kernel.storage.read(queries.page, kernel.clock.now(), limit, body.offset)
+    return web.raw(LIMIT_WIRE.many(kernel.storage.dialect, rows))
 
 
 @group.patch("/{id_or_name}", body=LimitUpdate, status=204)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter, ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.declare import Declared, carry_out, follow_up
 from prefect_kernel.ports.leases import Lease
 from prefect_kernel.sql import Statement, Unit, in_list
+from prefect_kernel.web.validation import parse_json
 
 from . import slots
 from .group import group
@@ -166,13 +169,25 @@ def renew(kernel: Kernel, lease_id: str, seconds: float, now: datetime) -> Unit[
     return declared
 
 
-@group.post("/leases/{lease_id:uuid}/renew", body=Renew, embed=True, status=204)
+_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
+
+
+def _lease_id(request: web.Request) -> str:
+    """The id in the path. Raises InvalidRequest, as the reference does where other routes answer 404."""
+    try:
+        return str(_ID.validate_python(request.path["lease_id"]))
+    except ValidationError as error:
+        details = [{**detail, "loc": ["path", "lease_id"]} for detail in error.errors(include_url=False)]
+        sent = parse_json(request.content) if request.content else None
+        raise errors.InvalidRequest(details, sent) from None
+
+
+@group.post("/leases/{lease_id}/renew", body=Renew, embed=True, status=204)
 async def renew_concurrency_lease(request: web.Request, body: Renew) -> web.Reply:
     """Keep what a lease holds for some more time; 410 when it has expired and its slots were given back."""
     kernel = request.kernel
-    declared = await kernel.storage.write(
-        renew, kernel, request.path["lease_id"], body.lease_duration, kernel.clock.now()
-    )
+    lease_id = _lease_id(request)
+    declared = await kernel.storage.write(renew, kernel, lease_id, body.lease_duration, kernel.clock.now())
     if declared is None:
         raise errors.Gone("Lease not found - it may have expired or been revoked")
     await follow_up(declared.on_commit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 
 from prefect_kernel.filtering import AnyOf, Clause, Flag, Like, Node, Op, Params, Subject
 
@@ -26,6 +27,13 @@ class _Ignored(Op):
         return None
 
 
+class _IgnoredNode(Node):
+    """As `_Ignored`, also where it would be one of several alternatives."""
+
+    def take(self, value: BaseModel, params: Params) -> None:
+        return None
+
+
 # Aliases: these tables may be in the surrounding statement too, with another meaning.
 _its_flow = flow.alias("its_flow")
 _flow_name = sa.select(_its_flow.c.name).where(_its_flow.c.id == deployment.c.flow_id).scalar_subquery()
@@ -41,7 +49,7 @@ DEPLOYMENT_FILTER = Node(
     paused=Node(eq_=Flag(deployment.c.paused.is_(sa.true()), deployment.c.paused.is_(sa.false()))),
     tags=tags(deployment.c.tags, any_=True),
     work_queue_name=Node(any_=AnyOf(deployment.c.work_queue_name)),
-    concurrency_limit=Node(ge_=_Ignored(int), le_=_Ignored(int), is_null_=_Ignored(bool)),
+    concurrency_limit=_IgnoredNode(ge_=_Ignored(int), le_=_Ignored(int), is_null_=_Ignored(bool)),
 )
 
 FLOW_FILTER.add("deployment", Node(operator=True, is_null_=Flag(sa.not_(_has_deployment), _has_deployment)))

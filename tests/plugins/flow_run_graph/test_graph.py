@@ -25,8 +25,8 @@ def task_run(kernel: KernelUnderTest, run: str, name: str, state: str = "COMPLET
     id: str = kernel.client.post("/task_runs/", json=body).json()["id"]
     for type_ in dict.fromkeys(("RUNNING", state)):
         kernel.clock.advance(seconds=1)
-        body = {"state": {"type": type_}, "force": True}
-        assert kernel.client.post(f"/task_runs/{id}/set_state", json=body).status == 201
+        proposal = {"state": {"type": type_}, "force": True}
+        assert kernel.client.post(f"/task_runs/{id}/set_state", json=proposal).status == 201
     return id
 
 
@@ -59,7 +59,7 @@ def test_edges(kernel: KernelUnderTest) -> None:
     assert sorted(set(neighbours(nodes[a], "children"))) == sorted({b, c})
     assert neighbours(nodes[d], "encapsulating") == [a]
     assert nodes[c]["end_time"] is None
-    after_a = (kernel.clock.now() - timedelta(seconds=6)).isoformat()
+    after_a = (kernel.clock.now() - timedelta(seconds=4)).isoformat()
     assert a not in dict(graph(kernel, run, since=after_a)["nodes"])
     first = {node["name"]: node for node in kernel.client.get(f"/flow_runs/{run}/graph").json()}
     assert {edge["id"] for edge in first["c"]["upstream_dependencies"]} == {a, b}
@@ -122,7 +122,7 @@ def test_logs_as_a_file(kernel: KernelUnderTest) -> None:
     """All lines, more than a page of them and many of one moment, each once and in the order of time."""
     run = flow_run(kernel)
     now = kernel.clock.now()
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "name": "n", "level": 20, "message": f'line "{n}",\nü', "flow_run_id": run,
             "timestamp": (now + timedelta(seconds=n // 700)).isoformat(),
