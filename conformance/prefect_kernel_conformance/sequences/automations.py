@@ -347,3 +347,88 @@ def paths(s: Script) -> None:
     wrong_methods(s, f"/automations/{NO_ID}", ("GET", "PUT", "PATCH", "DELETE"))
     wrong_methods(s, "/automations/related-to/x", ("GET",))
     wrong_methods(s, "/automations/owned-by/x", ("DELETE",))
+
+
+def _told(s: Script, made: Any, name: str, total: int) -> None:
+    """The events of a name about an automation, once there are so many."""
+    s.post(
+        "/events/filter",
+        {"filter": {"event": {"name": [f"prefect.automation.{name}"]}, "order": "ASC",
+                    "resource": {"id": [f"prefect.automation.{made['id']}"]}}},
+        until=("total", total),
+        ignore=("body.next_page",),
+    )  # fmt: skip
+
+
+def _event(s: Script, name: str, seconds: float, of: str = "r", **more: Any) -> None:
+    s.post(
+        "/events",
+        [{"id": s.uuid(f"{name} {of} {seconds}"), "event": s.name(name), "occurred": s.now(seconds),
+          "resource": {"prefect.resource.id": s.name(of), "n": name}, **more}],
+    )  # fmt: skip
+
+
+@sequence(dialect="sqlite")  # on PostgreSQL the reference hears of new automations only after a while
+def firings(s: Script) -> None:
+    """Triggers of each kind, the events that tell that they fired, and what becomes of their actions."""
+    refused = [
+        {"type": "do-nothing"},
+        {"type": "cancel-flow-run"},
+        {"type": "pause-automation", "automation_id": NO_ID},
+    ]
+    once = s.post(
+        "/automations/",
+        automation(s, name=s.name("once"), trigger=trigger(expect=[s.name("a")]), actions=refused,
+                   actions_on_trigger=[{"type": "do-nothing"}]),
+    )  # fmt: skip
+    thrice = s.post(
+        "/automations/",
+        automation(s, name=s.name("thrice"),
+                   trigger=trigger(expect=[s.name("a"), s.name("b")], threshold=3, within=60, for_each=["n"])),
+    )  # fmt: skip
+    parts = [trigger(expect=[s.name("a")]), trigger(expect=[s.name("b")])]
+    both = {"type": "compound", "triggers": parts, "within": 60, "require": "all"}
+    both = s.post("/automations/", automation(s, name=s.name("both"), trigger=both))
+    ends = s.post("/automations/", automation(s, name=s.name("ends"), trigger=trigger(expect=[s.name("end")])))
+    _event(s, "a", 0, related=[{"prefect.resource.id": "x", "prefect.resource.role": "y"}])
+    _told(s, once, "triggered", 1)
+    _event(s, "b", 1)
+    _told(s, both, "triggered", 1)
+    for seconds in (2, 3):
+        _event(s, "b", seconds)
+    _told(s, thrice, "triggered", 1)
+    _event(s, "end", 4)
+    _told(s, ends, "triggered", 1)
+    _told(s, once, "action.failed", 2)
+    _told(s, once, "action.executed", 2)
+    _told(s, both, "action.executed", 1)
+    _told(s, thrice, "action.executed", 1)
+    for made in (once, thrice, both, ends):
+        s.rows("automation_bucket", automation_id=f"{made['id']}", order_by="bucketing_key")
+        s.rows("composite_trigger_child_firing", automation_id=f"{made['id']}")
+        s.delete(f"/automations/{made['id']}")
+
+
+@sequence(dialect="sqlite")
+def deeds(s: Script) -> None:
+    """Actions that change flow runs and automations, with templates."""
+    flow = s.post("/flows/", {"name": s.name("flow")})
+    run = s.post("/flow_runs/", {"flow_id": f"{flow['id']}", "name": s.name("run"), "state": {"type": "RUNNING"}})
+    other = s.post("/automations/", automation(s, name=s.name("other")))
+    made = s.post(
+        "/automations/",
+        automation(s, name=s.name("deeds"), trigger=trigger(expect=[s.name("go")]), actions=[
+            {"type": "pause-automation", "automation_id": f"{other['id']}"},
+            {"type": "change-flow-run-state", "state": "FAILED", "name": "Bad"},
+            {"type": "resume-flow-run"},
+            {"type": "call-webhook", "block_document_id": NO_ID},
+        ]),
+    )  # fmt: skip
+    resource = {"prefect.resource.id": f"prefect.flow-run.{run['id']}"}
+    _event(s, "go", 0, resource=resource)
+    _told(s, made, "action.executed", 2)
+    _told(s, made, "action.failed", 2)
+    s.get(f"/automations/{other['id']}")
+    s.get(f"/flow_runs/{run['id']}", ignore=("body.estimated_run_time", "body.total_run_time"))
+    s.delete(f"/automations/{made['id']}")
+    s.delete(f"/automations/{other['id']}")

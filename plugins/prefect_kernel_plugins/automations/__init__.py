@@ -3,7 +3,7 @@
 Parts: `tables`, `triggers` and `actions` (what an automation is made of), `schemas`, `filters`, `queries`, `routes`.
 `evaluating` (the algorithm), `store` (its state), `watching` (the service that looks at events and at time).
 `performing` (the service that does actions), `acting` (what each does), `calling` (the server's own endpoints),
-`rendering` (templates), `notifying` (notifications and webhooks).
+`rendering` (templates), `notifying` (notifications and webhooks). `firings` (the kernel's own routes).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from prefect_kernel import Service, hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import routes  # noqa: F401 - declares the routes
+    from . import firings, routes  # noqa: F401 - declares the routes
     from .group import group
 
-    return [group]
+    return [group, firings.group]
 
 
 @hookimpl

@@ -37,14 +37,19 @@ async def _block(one: Invocation, what: str) -> dict[str, Any]:
         raise ActionFailed(
             f"The {what} block was invalid: ValueError('Unable to determine block schema for provided block document')"
         )
+    await _tell_loaded(one, document)
     return document
 
 
-async def _loaded(one: Invocation, document: dict[str, Any]) -> None:
-    """Relate the action to its block, and record that the block was loaded."""
+def _relate(one: Invocation, document: dict[str, Any]) -> None:
+    """Relate the action to its block."""
+    one.relate(f"prefect.block-document.{one.action['block_document_id']}", "block", document["name"])
+    one.relate(f"prefect.block-type.{document['block_type']['slug']}", "block-type")
+
+
+async def _tell_loaded(one: Invocation, document: dict[str, Any]) -> None:
+    """Record that the block was loaded."""
     id, slug = one.action["block_document_id"], document["block_type"]["slug"]
-    one.relate(f"prefect.block-document.{id}", "block", document["name"])
-    one.relate(f"prefect.block-type.{slug}", "block-type")
     if not document.get("name") or not one.kernel.events.wanted:
         return
     event = {
@@ -82,7 +87,7 @@ async def call_webhook(one: Invocation) -> None:
     document = await _block(one, "webhook")
     if document["block_type"]["slug"] != "webhook":
         raise ActionFailed("The referenced block was not a webhook block")
-    await _loaded(one, document)
+    _relate(one, document)
     (payload,) = await one.rendered(one.action.get("payload") or "")
     data = document["data"]
     import httpx
@@ -126,7 +131,7 @@ async def send_notification(one: Invocation) -> None:
         prepared = None if slug == "custom-webhook" else _apprise(slug, data)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         raise ActionFailed(f"The notification block was invalid: {error!r}") from None
-    await _loaded(one, document)
+    _relate(one, document)
     subject, body = await one.rendered(one.action["subject"], one.action["body"])
     if prepared is None:
         await _custom(data, subject, body)

@@ -20,6 +20,7 @@ from prefect_kernel import Service, errors
 from prefect_kernel.sql import Statement, Unit, in_list, point_read
 from prefect_kernel.sql.types import UUID, Timestamp
 
+from . import firings
 from .acting import ACTIONS, Invocation, action_events
 from .calling import ActionFailed, TryAgain
 from .tables import automation_action, automation_firing
@@ -40,6 +41,9 @@ MAX_ATTEMPTS = 8
 
 BACKOFF = timedelta(seconds=2)
 """Pause before the second attempt; doubled each time."""
+
+FORGET_EVERY = timedelta(hours=1)
+"""How often firings that are past their time are deleted."""
 
 _action, _firing = automation_action, automation_firing
 _NOW = sa.bindparam("now", type_=Timestamp())
@@ -136,8 +140,15 @@ class Actions(Service):
     def every(cls, settings: Any) -> float:
         return 1.0
 
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self._forgot: datetime | None = None
+
     async def tick(self) -> None:
         storage, clock = self.kernel.storage, self.kernel.clock
+        if self._forgot is None or clock.now() - self._forgot >= FORGET_EVERY:
+            await firings.forget_old(self.kernel)
+            self._forgot = clock.now()
         while await storage.read(any_due, clock.now()):
             claimed = await storage.write(claim, self.kernel, clock.now())
             if not claimed:

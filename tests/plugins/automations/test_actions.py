@@ -137,7 +137,45 @@ def test_what_cannot_be_done_now(kernel: KernelUnderTest, monkeypatch: pytest.Mo
     assert len(tries) == performing.MAX_ATTEMPTS
     assert len(set(tries)) == 1
     assert act(kernel)[-1]["event"] == "prefect.automation.action.failed"
-    assert id
+    (letter,) = kernel.client.get("/kernel/automations/dead-letters").json()
+    assert (letter["automation_id"], letter["status"], letter["error"]) == (id, "dead", "TryAgain: busy")
+    monkeypatch.undo()
+    retry = f"/kernel/automations/actions/{letter['id']}/retry"
+    assert kernel.client.post(retry).status == 204
+    assert act(kernel)[-1]["event"] == "prefect.automation.action.executed"
+    assert kernel.client.post(retry).status == 409
+    assert kernel.client.get("/kernel/automations/dead-letters").json() == []
+
+
+def test_firings_are_shown_and_forgotten(kernel: KernelUnderTest) -> None:
+    """With their actions; after the time for which events are kept they are gone."""
+    id = fire(kernel, {"type": "do-nothing"}, {"type": "cancel-flow-run"})
+    path = f"/kernel/automations/{id}/firings"
+    (waiting,) = kernel.client.get(path).json()
+    assert [one["status"] for one in waiting["actions"]] == ["pending", "pending"]
+    act(kernel)
+    (done,) = kernel.client.get(path).json()
+    assert done["triggering_event"]["event"] == "go"
+    assert [(one["status"], one["error"]) for one in done["actions"]] == [
+        ("done", None),
+        ("failed", "No flow run could be inferred"),
+    ]
+    kernel.clock.advance(days=8)
+    act(kernel)
+    assert kernel.client.get(path).json() == []
+
+
+def test_dry_run(kernel: KernelUnderTest) -> None:
+    """When an automation would have fired, reactively and because nothing happened; nothing is written."""
+    id = watch(kernel, event(expect=["go"], threshold=2, within=60), enabled=False)
+    absent = event(expect=["go"], after=["begin"], posture="Proactive", within=30, for_each=["prefect.resource.id"])
+    silent = watch(kernel, absent, name="silent", enabled=False)
+    for at, name in ((-100, "go"), (-95, "go"), (-80, "begin"), (-10, "go")):
+        send(kernel, name, at=at)
+    found = kernel.client.post(f"/kernel/automations/{id}/test", json={}).json()
+    assert (found["events"], len(found["firings"])) == (4, 1)
+    assert len(kernel.client.post(f"/kernel/automations/{silent}/test", json={}).json()["firings"]) == 1
+    assert look(kernel) == 0
 
 
 def test_who_dies_while_acting(kernel: KernelUnderTest) -> None:
