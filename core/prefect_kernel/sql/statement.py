@@ -114,6 +114,13 @@ class Statement:
         """As calling, for parameters that are already in a mapping."""
         return Call(self, params)
 
+    def alone(self, params: Mapping[str, Any]) -> Call:
+        """As `bind`, for a write that is good by itself: a driver may commit it at once.
+
+        The unit has written nothing before, and repeats or loses what comes after without harm.
+        """
+        return Call(self, params, alone=True)
+
     def many(self, rows: Sequence[Mapping[str, Any]]) -> Call:
         """Run once per mapping, in order; the result is the number of mappings."""
         return Call(self, rows, many=True)
@@ -125,10 +132,10 @@ class Call:
     The result is a list of tuples for statements that return rows, else the number of affected rows.
     """
 
-    __slots__ = ("many", "params", "statement")
+    __slots__ = ("alone", "many", "params", "statement")
 
-    def __init__(self, statement: Statement, params: Any, many: bool = False) -> None:
-        self.statement, self.params, self.many = statement, params, many
+    def __init__(self, statement: Statement, params: Any, many: bool = False, alone: bool = False) -> None:
+        self.statement, self.params, self.many, self.alone = statement, params, many, alone
 
 
 class Batch:

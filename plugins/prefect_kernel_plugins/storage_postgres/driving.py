@@ -80,7 +80,7 @@ async def drive(connection: Any, unit: Unit[Any], write: bool) -> Any:
                 await _batch(connection, call, text)
                 result = None
                 continue
-            if write and not began and (call.many or _writes(call.statement)):
+            if write and not began and not call.alone and (call.many or _writes(call.statement)):
                 await connection.execute("BEGIN")
                 began = True
             result = await _one(connection, call)

@@ -67,9 +67,9 @@ def beat(kernel: Kernel, pool: str, name: str, interval: int | None, now: dateti
     """Note a worker's sign of life; whether it made its pool READY, and when that changed. Raises NotFound."""
     params = {"id": uuid4(), "now": now, "worker": name, "pool": pool}
     if interval is None:
-        rows = yield _BEATS[False].bind(params)
+        rows = yield _BEATS[False].alone(params)
     else:
-        rows = yield _BEATS[True].bind({**params, "interval": interval})
+        rows = yield _BEATS[True].alone({**params, "interval": interval})
     if not rows:
         raise no_pool(pool)
     status, updated = rows[0]
