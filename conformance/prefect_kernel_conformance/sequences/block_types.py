@@ -106,7 +106,7 @@ def protected(s: Script) -> None:
 @sequence
 def registered(s: Script) -> None:
     """What a server has from its start."""
-    s.post("/block_types/filter", {"block_types": {"name": {"like_": "e"}}, "limit": 60}, ignore=AGES)
+    s.post("/block_types/filter", {"block_types": {"name": {"like_": "credentials"}}, "limit": 60}, ignore=AGES)
     for capability in ("read-path", "write-path", "notify", "get-directory", "nothing"):
         s.post("/block_types/filter", {"block_schemas": {"block_capabilities": {"all_": [capability]}}}, ignore=AGES)
     s.post(
