@@ -14,7 +14,7 @@ from prefect_kernel import hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
-    from . import due, routes  # noqa: F401 - declares the routes
+    from . import due, routes, scheduling  # noqa: F401 - declares the routes
     from .group import group
 
     return [group]
