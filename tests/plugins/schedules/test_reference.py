@@ -1,0 +1,100 @@
+"""Random schedules have the dates that Python Prefect 3.8.8 finds for them."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefect_kernel_plugins.schedules.dates import Unevaluable, dates
+
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(300)]
+
+_SCRIPT = """
+import datetime, json, sys
+from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+out = []
+for schedule, n, start, end in json.load(sys.stdin):
+    kind = IntervalSchedule if "interval" in schedule else CronSchedule if "cron" in schedule else RRuleSchedule
+    moment = datetime.datetime.fromisoformat
+    found = []
+    try:
+        for date in kind(**schedule)._get_dates_generator(n=n, start=moment(start), end=moment(end)):
+            found.append(str(date))
+    except Exception:
+        found.append("error")
+    out.append(found)
+json.dump(out, sys.stdout)
+"""
+ZONES = sorted(
+    name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("posix", "right"))
+)
+
+
+def _field(rng: random.Random, low: int, high: int) -> str:
+    some = [str(rng.randint(low, high)) for _ in range(3)]
+    return rng.choice(["*", "*", some[0], ",".join(some), f"*/{rng.randint(1, high)}", f"{some[0]}-{some[1]}"])
+
+
+def _schedule(rng: random.Random) -> dict[str, Any]:
+    zone, kind = rng.choice(ZONES), rng.randrange(3)
+    if kind == 0:
+        days = rng.choice(["*", "*", "mon-fri", "sun#2", "l5", _field(rng, 0, 6)])
+        fields = [
+            _field(rng, 0, 59),
+            _field(rng, 0, 23),
+            rng.choice(["L", _field(rng, 1, 31)]),
+            _field(rng, 1, 12),
+            days,
+        ]
+        if rng.random() < 0.2:
+            fields.append(_field(rng, 0, 59))
+        return {"cron": " ".join(fields), "timezone": zone, "day_or": rng.random() < 0.7}
+    anchor = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(10**8))
+    if kind == 1:
+        seconds = rng.choice([900.0, 3600.0, 86400.0, 604800.0, float(rng.randint(60, 10**6)), rng.uniform(60, 10**6)])
+        return {"interval": round(seconds, 6), "anchor_date": anchor.isoformat(), "timezone": zone}
+    rule = f"FREQ={rng.choice(['YEARLY', 'MONTHLY', 'WEEKLY', 'DAILY'])};INTERVAL={rng.randint(1, 4)}"
+    for part in ("BYHOUR=2,9", "BYDAY=MO,SU", "BYMONTH=3,10,11", "BYMONTHDAY=1,15,31", "WKST=SU"):
+        if rng.random() < 0.25:
+            rule += f";{part}"
+    rule += rng.choice(["", "", ";COUNT=30", ";UNTIL=20290101T000000"])
+    return {"rrule": f"DTSTART:{anchor:%Y%m%dT%H%M%S}\nRRULE:{rule}", "timezone": zone}
+
+
+def test_same_dates(reference_python: Path) -> None:
+    """No schedule of the sample differs, at starts anywhere in ten years, often near a change of clocks."""
+    rng = random.Random(20261121)
+    jobs = []
+    for _ in range(200):
+        start = datetime(rng.randint(2025, 2034), rng.choice([1, 3, 4, 7, 9, 10, 11]), rng.randint(1, 28), tzinfo=UTC)
+        start += timedelta(seconds=rng.randrange(86400), microseconds=rng.choice([0, 5]))
+        end = start + timedelta(days=rng.choice([3, 40, 400]))
+        jobs.append([_schedule(rng), rng.choice([3, 40]), start.isoformat(), end.isoformat()])
+    answer = subprocess.run(
+        [str(reference_python), "-c", _SCRIPT], input=json.dumps(jobs), capture_output=True, text=True, check=True
+    )
+    theirs = json.loads(answer.stdout)
+    for (schedule, n, start, end), expected in zip(jobs, theirs, strict=True):
+        found = []
+        try:
+            for date in dates(schedule, n, datetime.fromisoformat(start), datetime.fromisoformat(end)):
+                found.append(str(date))  # noqa: PERF401 - what was found before an error counts
+        except Unevaluable:
+            found.append("error")
+        assert found == expected, (schedule, start, end)
+
+
+def test_far_from_the_start() -> None:
+    """A rule by seconds from the year 1 is not walked from there."""
+    start = datetime(2030, 1, 1, 12, 0, 0, 5, tzinfo=UTC)
+    rule = {"rrule": "DTSTART:00010101T000000\nRRULE:FREQ=SECONDLY;INTERVAL=7", "timezone": "UTC"}
+    first, second = dates(rule, 2, start, start + timedelta(days=1))
+    assert second - first == timedelta(seconds=7)
+    assert start <= first < start + timedelta(seconds=7)
