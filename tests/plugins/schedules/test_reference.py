@@ -71,24 +71,24 @@ def _schedule(rng: random.Random) -> dict[str, Any]:
 def test_same_dates(reference_python: Path) -> None:
     """No schedule of the sample differs, at starts anywhere in ten years, often near a change of clocks."""
     rng = random.Random(20261121)
-    jobs = []
+    jobs: list[tuple[dict[str, Any], int, str, str]] = []
     for _ in range(200):
         start = datetime(rng.randint(2025, 2034), rng.choice([1, 3, 4, 7, 9, 10, 11]), rng.randint(1, 28), tzinfo=UTC)
         start += timedelta(seconds=rng.randrange(86400), microseconds=rng.choice([0, 5]))
         end = start + timedelta(days=rng.choice([3, 40, 400]))
-        jobs.append([_schedule(rng), rng.choice([3, 40]), start.isoformat(), end.isoformat()])
+        jobs.append((_schedule(rng), rng.choice([3, 40]), start.isoformat(), end.isoformat()))
     answer = subprocess.run(
         [str(reference_python), "-c", _SCRIPT], input=json.dumps(jobs), capture_output=True, text=True, check=True
     )
     theirs = json.loads(answer.stdout)
-    for (schedule, n, start, end), expected in zip(jobs, theirs, strict=True):
+    for (schedule, n, begin, until), expected in zip(jobs, theirs, strict=True):
         found = []
         try:
-            for date in dates(schedule, n, datetime.fromisoformat(start), datetime.fromisoformat(end)):
+            for date in dates(schedule, n, datetime.fromisoformat(begin), datetime.fromisoformat(until)):
                 found.append(str(date))  # noqa: PERF401 - what was found before an error counts
         except Unevaluable:
             found.append("error")
-        assert found == expected, (schedule, start, end)
+        assert found == expected, (schedule, begin, until)
 
 
 def test_far_from_the_start() -> None:

@@ -82,7 +82,7 @@ def test_cancelling_times_out(kernel: KernelUnderTest) -> None:
 @pytest.fixture
 def vacuumed(make_kernel: object, database_url: str) -> KernelUnderTest:
     """A kernel whose vacuum deletes everything that it may."""
-    return make_kernel(storage=database_url, settings=VACUUM)  # type: ignore[operator,no-any-return]
+    return make_kernel(storage=database_url, settings=VACUUM)  # type: ignore[operator]
 
 
 def test_vacuum(vacuumed: KernelUnderTest) -> None:
