@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from email.utils import formatdate
-from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
@@ -141,6 +140,8 @@ class Interface:
         if not wanted or path != "/" or request.scope["method"] not in ("GET", "HEAD"):
             return self._packed(request, 404, b'{"detail":"Not Found"}', [_JSON])
         if self._missing is None:
+            from importlib import resources
+
             self._missing = resources.files(__package__).joinpath("missing.html").read_text("utf-8")
         return self._packed(
             request,
