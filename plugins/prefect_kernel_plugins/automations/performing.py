@@ -8,6 +8,7 @@ doing something twice would matter, the action's id goes along: as the idempoten
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -33,8 +34,11 @@ log = logging.getLogger("prefect_kernel.automations")
 BATCH = 20
 """Actions claimed at once; those of different firings are done at the same time."""
 
-CLAIM = timedelta(seconds=120)
-"""How long an action may take before another may try it."""
+CLAIM = timedelta(seconds=20)
+"""How long a claim holds; who does the action renews it, so this is how long that of a dead process is waited for."""
+
+RENEW_SECONDS = 5.0
+"""How often claims are renewed."""
 
 MAX_ATTEMPTS = 8
 """How often an action is tried that cannot be done for now."""
@@ -70,6 +74,11 @@ _CLAIM = Statement(
     sa.update(_action)
     .values(due=sa.bindparam("until", type_=Timestamp()), attempts=_action.c.attempts + 1)
     .where(in_list(_action.c.id, "ids"))
+)
+_RENEW = Statement(
+    sa.update(_action)
+    .values(due=sa.bindparam("until", type_=Timestamp()))
+    .where(in_list(_action.c.id, "ids"), _action.c.status == "pending")
 )
 _END = Statement(
     sa.update(_action)
@@ -112,6 +121,11 @@ def claim(kernel: Kernel, now: datetime) -> Unit[list[tuple[Invocation, str, int
     return found
 
 
+def renew(ids: list[str], until: datetime) -> Unit[None]:
+    """Hold claims for longer."""
+    yield _RENEW(ids=ids, until=until)
+
+
 def end(one: Invocation, status: str, error: str | None, now: datetime) -> Unit[bool]:
     """Record how an action went, and tell it; False when somebody else has recorded it before."""
     changed = yield _END(action_id=one.id, new_status=status, new_error=error, new_due=now, now=now)
@@ -143,6 +157,8 @@ class Actions(Service):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self._forgot: datetime | None = None
+        self._held: set[str] = set()
+        """The actions that are claimed and not yet done."""
 
     async def tick(self) -> None:
         storage, clock = self.kernel.storage, self.kernel.clock
@@ -156,8 +172,20 @@ class Actions(Service):
             of_firing: dict[str, list[tuple[Invocation, int]]] = defaultdict(list)
             for one, firing_id, attempts in claimed:
                 of_firing[firing_id].append((one, attempts))
-            await asyncio.gather(*(self._in_turn(sorted(some, key=_number)) for some in of_firing.values()))
+            self._held = {one.id for one, _, _ in claimed}
+            holding = asyncio.create_task(self._hold())
+            try:
+                await asyncio.gather(*(self._in_turn(sorted(some, key=_number)) for some in of_firing.values()))
+            finally:
+                holding.cancel()
             self.kernel.events.committed()
+
+    async def _hold(self) -> None:
+        """Renew claims for as long as it takes."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            with contextlib.suppress(errors.StorageError):
+                await self.kernel.storage.write(renew, list(self._held), self.kernel.clock.now() + CLAIM)
 
     async def _in_turn(self, some: list[tuple[Invocation, int]]) -> None:
         for one, attempts in some:
@@ -179,6 +207,7 @@ class Actions(Service):
             else:
                 status = "dead"
         now = self.kernel.clock.now()
+        self._held.discard(one.id)
         try:
             if status == "pending":
                 due = now + BACKOFF * 2 ** (attempt - 1)
