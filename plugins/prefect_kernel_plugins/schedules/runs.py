@@ -155,16 +155,37 @@ def _report(schedule_id: str, deployment_id: str, error: Unevaluable) -> None:
         log.error("schedule %s of deployment %s cannot be evaluated: %s", schedule_id, deployment_id, error)
 
 
+_known: dict[Any, list[datetime]] = {}
+"""For rules, where the last search began and what it found: the next one goes on from there."""
+_MAX_KNOWN = 4096
+_MOMENT = timedelta(microseconds=1)
+
+
+def _enough(found: list[datetime], bounds: Bounds, enough: datetime) -> bool:
+    if not found:
+        return False
+    return len(found) >= bounds.max_runs or (len(found) >= bounds.min_runs and found[-1] >= enough)
+
+
 def _wanted(schedule: dict[str, Any], bounds: Bounds) -> list[datetime]:
-    found = []
+    found: list[datetime] = []
     enough = bounds.start + bounds.min_time
     if bounds.max_runs < 1:
         # The reference asks after the first date whether there are enough.
         bounds = bounds._replace(max_runs=1)
-    for date in dates(schedule, bounds.max_runs, bounds.start, bounds.end):
+    start, key = bounds.start, (schedule.get("rrule"), schedule.get("timezone"))
+    known = _known.get(key, ()) if key[0] is not None else ()
+    if known and known[0] <= start <= known[-1]:
+        found = [date for date in known[1:] if start <= date <= bounds.end][: bounds.max_runs]
+        start = known[-1] + _MOMENT
+    for date in () if _enough(found, bounds, enough) else dates(schedule, bounds.max_runs, start, bounds.end):
         found.append(date)
-        if len(found) >= bounds.min_runs and date >= enough:
+        if _enough(found, bounds, enough):
             break
+    if key[0] is not None and found and found == sorted(found):
+        if len(_known) >= _MAX_KNOWN:
+            _known.pop(next(iter(_known)))
+        _known[key] = [bounds.start, *found]
     return found
 
 
