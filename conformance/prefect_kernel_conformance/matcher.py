@@ -26,7 +26,7 @@ DURATION_KEYS = {
     "total_run_time", "estimated_run_time", "estimated_start_time_delta", "sum_estimated_run_time",
     "sum_estimated_lateness", "retry-after", "delay_seconds", "avg_slot_occupancy_seconds",
 }  # fmt: skip
-UNORDERED_KEYS = {"pause_keys"}
+UNORDERED_KEYS = {"pause_keys", "after", "expect", "for_each"}  # sets
 # These differ by a hair between two columns on one server and not on the other, without meaning anything.
 LOOSE_TIME_KEYS = {"created", "updated", "received", "recorded"}
 TOLERANCE_SECONDS = 5.0
