@@ -20,9 +20,9 @@ from ..common.templates import TemplateError, check_template, is_template
 
 
 class Part(BaseModel):
-    """Base of what an automation is made of; unknown keys are ignored."""
+    """Base of what an automation is made of; unknown keys are ignored. Built on first use: there are many."""
 
-    model_config = ConfigDict(ser_json_timedelta="float", extra="ignore")
+    model_config = ConfigDict(ser_json_timedelta="float", extra="ignore", defer_build=True)
 
 
 class Action(Part):
@@ -95,7 +95,7 @@ class RunDeployment(DeploymentAction):
         """Templates and other computed values are well-formed."""
         if not value:
             return value
-        hydrated = hydrate(upgraded(value), {}, lenient=True)
+        hydrated = hydrate(upgraded(value), _AnyVariable(), lenient=True)
         if not isinstance(hydrated, dict | Placeholder):
             raise ValueError("Invalid parameters: they must be an object")  # noqa: TRY004 - shown to clients
         found = list(_problems(hydrated, ""))
@@ -104,6 +104,16 @@ class RunDeployment(DeploymentAction):
                 "Invalid parameters: \n" + "\n  ".join(f"{key + ':' if key else ''} {text}" for key, text in found)
             )
         return value
+
+
+class _AnyVariable(dict[str, Placeholder]):
+    """Variables as they may be when the action is done: any that are asked for."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def __missing__(self, key: str) -> Placeholder:
+        return Placeholder()
 
 
 def _problems(value: Any, where: str) -> Any:

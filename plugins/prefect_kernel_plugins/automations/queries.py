@@ -20,7 +20,7 @@ from ..common.parameters import CircularReference, ParameterError
 from ..deployments.tables import deployment
 from ..work_pools.tables import work_pool, work_queue
 from .actions import RunDeployment
-from .schemas import AUTOMATION, AUTOMATION_LIST, Automation, AutomationCore, AutomationCreate, AutomationUpdate
+from .schemas import Automation, AutomationCore, AutomationCreate, AutomationUpdate
 from .tables import automation, automation_bucket, automation_related_resource, composite_trigger_child_firing
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def as_dict(row: Any) -> dict[str, Any]:
 
 def to_json(row: Any) -> bytes:
     """A decoded row as clients see it."""
-    return AUTOMATION.dump_json(_trusted(row))
+    return _trusted(row).model_dump_json().encode()
 
 
 def list_to_json(rows: list[Any]) -> bytes:
     """Decoded rows as clients see them."""
-    return AUTOMATION_LIST.dump_json([_trusted(row) for row in rows])
+    return f"[{','.join([_trusted(row).model_dump_json() for row in rows])}]".encode()
 
 
 def _trusted(row: Any) -> Automation:

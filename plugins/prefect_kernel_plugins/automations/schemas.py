@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..common.paging import Filtered, Listed
 from .actions import Part, RunDeployment, ServerActionTypes
@@ -68,10 +68,6 @@ class Automation(AutomationCore):
     id: UUID
     created: datetime
     updated: datetime
-
-
-AUTOMATION: TypeAdapter[Automation] = TypeAdapter(Automation)
-AUTOMATION_LIST: TypeAdapter[list[Automation]] = TypeAdapter(list[Automation])
 
 
 class AutomationCreate(AutomationCore):

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Any, Literal, Self, Union
 from uuid import UUID, uuid4
 
-from pydantic import Field, RootModel, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, RootModel, field_serializer, field_validator, model_validator
 
 from .actions import Part
 
@@ -76,6 +76,8 @@ _Specification = Union[ResourceSpecification, dict[str, Union[str, list[str]]]] 
 
 class Trigger(Part):
     """What all triggers have."""
+
+    model_config = ConfigDict(defer_build=False)  # what is built later is named otherwise in errors
 
     type: str
     id: UUID = Field(default_factory=uuid4)
