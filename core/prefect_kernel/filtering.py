@@ -375,13 +375,8 @@ class Subject:
     def take(self, body: BaseModel, params: Params) -> Shape:
         """The shape of all filters of a request; their parameters are put into `params`."""
         data = body.__dict__
-        return tuple(
-            [
-                (key, node.take(given, params))
-                for key, node in self.nodes.items()
-                if (given := data.get(key)) is not None
-            ]
-        )
+        used = [(key, node, data.get(key)) for key, node in self.nodes.items()]
+        return tuple([(key, node.take(given, params)) for key, node, given in used if given is not None])
 
     def conditions(self, shape: Shape) -> list[Clause]:
         """The conditions of a shape, all of which must hold."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prefect_kernel.plugins import DEFAULT, ESSENTIAL
+from prefect_kernel.builtin import DEFAULT, ESSENTIAL
 from tests.support.fixtures import ServerFactory
 
 PLUGIN = """

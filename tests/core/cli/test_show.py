@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prefect_kernel import API_VERSION, __version__
-from prefect_kernel.plugins import DEFAULT, ESSENTIAL
+from prefect_kernel.builtin import DEFAULT, ESSENTIAL
 
 from .conftest import Run
 

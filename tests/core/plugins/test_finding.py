@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from prefect_kernel.builtin import DEFAULT, ESSENTIAL
 from prefect_kernel.errors import PluginError, SettingsError
-from prefect_kernel.plugins import DEFAULT, ESSENTIAL, Plugins
+from prefect_kernel.plugins import Plugins
 
 from .support import Machine, state
 
