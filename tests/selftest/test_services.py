@@ -49,6 +49,7 @@ async def test_a_dropped_database_is_gone_even_when_connected(postgres: services
     url = postgres.create_database()
     connection = await asyncpg.connect(plain(url))
     postgres.drop_database(url)
+    postgres.settle()
     with pytest.raises(asyncpg.PostgresError):
         await connection.fetchval("SELECT 1")
     connection.terminate()

@@ -9,6 +9,7 @@ import pytest
 
 from . import processes, reference, services
 from .kernel import KernelServer
+from .prepared import Prepared
 
 ServerFactory = Callable[..., KernelServer]
 
@@ -50,6 +51,27 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of a new, empty database: the test runs on SQLite and on PostgreSQL."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def prepared(postgres: services.Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+    """What `prepared_url` is a copy of."""
+    made = Prepared(tmp_path_factory.mktemp("prepared"), postgres)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def prepared_url(
+    request: pytest.FixtureRequest, prepared: Prepared, postgres: services.Postgres, tmp_path: Path
+) -> Iterator[str]:
+    """The URL of a database with the schema and nothing of a test: the test runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield prepared.sqlite(tmp_path)
+        return
+    url = prepared.postgresql()
+    yield url
+    postgres.drop_database(url)
 
 
 @pytest.fixture

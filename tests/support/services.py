@@ -18,6 +18,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,11 @@ class Postgres:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="test-postgres", daemon=True)
         self._thread.start()
+        self._drops: list[Future[None]] = []
+        self._drop_turn = asyncio.Lock()
         try:
             self._connection = self._call(self._connect())
+            self._dropping = self._call(self._connect())
         except Exception as error:
             self._stop_loop()
             raise ServiceUnavailable(
@@ -85,8 +89,20 @@ class Postgres:
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
-        """Remove a database, whoever is still connected to it."""
-        self.execute(f"DROP DATABASE IF EXISTS {database_name(url)} WITH (FORCE)")
+        """Remove a database, whoever is still connected to it; the test need not wait until that is done."""
+        for drop in [drop for drop in self._drops if drop.done()]:
+            self._drops.remove(drop)
+            drop.result()  # raises what went wrong
+        self._drops.append(asyncio.run_coroutine_threadsafe(self._drop(database_name(url)), self._loop))
+
+    async def _drop(self, name: str) -> None:
+        async with self._drop_turn:
+            await self._dropping.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def settle(self) -> None:
+        """Wait until everything that was to be dropped is gone; raises what went wrong."""
+        while self._drops:
+            self._drops.pop().result(60)
 
     def url_of(self, name: str) -> str:
         """The connection URL of a database on this server, as `PREFECT_SERVER_DATABASE_CONNECTION_URL` wants it."""
@@ -94,8 +110,10 @@ class Postgres:
         return urlunsplit(parts._replace(path=f"/{name}"))
 
     def close(self) -> None:
-        """End the administrative connection and its thread."""
+        """End the administrative connections and their thread, when everything is dropped."""
         try:
+            self.settle()
+            self._call(self._dropping.close())
             self._call(self._connection.close())
         finally:
             self._stop_loop()

@@ -10,6 +10,6 @@ __all__ = ["make_kernel"]
 
 
 @pytest.fixture
-def kernel(make_kernel: MakeKernel, database_url: str) -> KernelUnderTest:
+def kernel(make_kernel: MakeKernel, prepared_url: str) -> KernelUnderTest:
     """A kernel on a new database; the test runs on SQLite and on PostgreSQL."""
-    return make_kernel(storage=database_url)
+    return make_kernel(storage=prepared_url)

@@ -13,9 +13,9 @@ from prefect_kernel.testing.client import Answer
 
 
 @pytest.fixture
-def guarded(make_kernel: MakeKernel, database_url: str) -> KernelUnderTest:
+def guarded(make_kernel: MakeKernel, prepared_url: str) -> KernelUnderTest:
     """A kernel that wants tokens."""
-    return make_kernel(storage=database_url, settings={"PREFECT_SERVER_CSRF_PROTECTION_ENABLED": True})
+    return make_kernel(storage=prepared_url, settings={"PREFECT_SERVER_CSRF_PROTECTION_ENABLED": True})
 
 
 def send(kernel: KernelUnderTest, token: str | None, client: str | None, method: str = "POST", **more: Any) -> Answer:

@@ -12,9 +12,9 @@ __all__ = ["make_kernel"]
 
 
 @pytest.fixture
-def kernel(make_kernel: MakeKernel, database_url: str) -> KernelUnderTest:
+def kernel(make_kernel: MakeKernel, prepared_url: str) -> KernelUnderTest:
     """A kernel on a new database; the test runs on SQLite and on PostgreSQL."""
-    return make_kernel(storage=database_url)
+    return make_kernel(storage=prepared_url)
 
 
 def test_the_history_of_all_runs_is_that_of_a_filter_that_lets_all_through(kernel: KernelUnderTest) -> None:

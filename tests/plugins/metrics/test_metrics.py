@@ -27,9 +27,9 @@ def samples(kernel: KernelUnderTest) -> dict[tuple[str, ...], float]:
 
 
 @pytest.fixture
-def measured(make_kernel: MakeKernel, database_url: str) -> KernelUnderTest:
+def measured(make_kernel: MakeKernel, prepared_url: str) -> KernelUnderTest:
     """A kernel that measures."""
-    return make_kernel(storage=database_url, settings={"PREFECT_SERVER_METRICS_ENABLED": True})
+    return make_kernel(storage=prepared_url, settings={"PREFECT_SERVER_METRICS_ENABLED": True})
 
 
 def test_off_by_default(kernel: KernelUnderTest) -> None:

@@ -80,9 +80,9 @@ def test_cancelling_times_out(kernel: KernelUnderTest) -> None:
 
 
 @pytest.fixture
-def vacuumed(make_kernel: object, database_url: str) -> KernelUnderTest:
+def vacuumed(make_kernel: object, prepared_url: str) -> KernelUnderTest:
     """A kernel whose vacuum deletes everything that it may."""
-    return make_kernel(storage=database_url, settings=VACUUM)  # type: ignore[operator]
+    return make_kernel(storage=prepared_url, settings=VACUUM)  # type: ignore[operator]
 
 
 def test_vacuum(vacuumed: KernelUnderTest) -> None:
