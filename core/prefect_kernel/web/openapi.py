@@ -54,8 +54,13 @@ def _wire_schema(wire: Wire, title: str) -> dict[str, Any]:
 def _answer_schema(response: Any, components: dict[str, Any]) -> dict[str, Any]:
     if isinstance(response, dict):
         return response  # a JSON schema
+    if response is None:
+        return {}
     if not isinstance(response, str):
-        return {} if response is None else TypeAdapter(response).json_schema(ref_template=REFERENCE)
+        model: dict[str, Any] = TypeAdapter(response).json_schema(ref_template=REFERENCE)
+        for name, part in model.pop("$defs", {}).items():
+            components.setdefault(name, part)
+        return model
     name = response.removesuffix("[]")
     answer = described.get(name)
     if answer is None:
