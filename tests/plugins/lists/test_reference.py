@@ -38,12 +38,12 @@ def without_estimates(text: str) -> str:
 
 
 @pytest.fixture
-def ask(reference_server: Callable[..., Any], kernel: KernelUnderTest, database_url: str, rows: Rows) -> Any:
+def ask(reference_server: Callable[..., Any], kernel: KernelUnderTest, prepared_url: str, rows: Rows) -> Any:
     """Asks both servers, which share a database that nobody changes: `ask(method, path, body)` gives both texts."""
     assert rows
     services = ("CANCELLATION_CLEANUP", "FOREMAN", "LATE_RUNS", "PAUSE_EXPIRATIONS", "SCHEDULER")
     reference = reference_server(
-        database_url, env={f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in services}
+        prepared_url, env={f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in services}
     )
 
     def both(method: str, path: str, body: Any = None) -> tuple[str, str]:

@@ -109,6 +109,7 @@ def role(postgres: Postgres, postgres_url: str) -> Any:
     postgres.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
     yield name
     postgres.drop_database(postgres_url)
+    postgres.settle()
     postgres.execute(f"DROP ROLE {name}")
 
 
