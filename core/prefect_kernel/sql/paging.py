@@ -19,26 +19,28 @@ _SIZES = (10, 50, 200)
 class PageStatement(Statement):
     """A page whose plan PostgreSQL makes once, and not for each request.
 
-    A plan that is kept knows no parameters, and guesses that a page is a tenth of the table; since that looks dear,
-    PostgreSQL plans anew each time, which takes longer than reading ten rows. So the statement bounds the page itself.
+    A plan that is kept knows no parameters, and guesses that a page is a tenth of the table and begins after another;
+    since that looks dear, PostgreSQL plans anew each time, which takes longer than reading ten rows. So the statement
+    itself says how much a page holds at most, and that a first page is one.
     """
 
     __slots__ = ("_make", "_sized")
 
-    def __init__(self, make: Callable[[int | None], ByDialect]) -> None:
-        """`make` gives the expressions for pages of at most so many rows (None: unbounded)."""
-        super().__init__(make(None), raw=True)
+    def __init__(self, make: Callable[[int | None, bool], ByDialect]) -> None:
+        """`make` gives the expressions for pages of at most so many rows (None: unbounded), first ones or any."""
+        super().__init__(make(None, False), raw=True)
         self._make = make
-        self._sized: dict[int, Statement] = {}
+        self._sized: dict[tuple[int, bool], Statement] = {}
 
     def bind(self, params: Mapping[str, Any]) -> Call:
         limit = params["limit"]
         size = next((size for size in _SIZES if limit <= size), None)
         if size is None:
             return Call(self, params)
-        statement = self._sized.get(size)
+        kind = size, not params["offset"]
+        statement = self._sized.get(kind)
         if statement is None:
-            statement = self._sized[size] = Statement(self._make(size), raw=True)
+            statement = self._sized[kind] = Statement(self._make(*kind), raw=True)
         return Call(statement, params)
 
     def __call__(self, /, **params: Any) -> Call:
@@ -60,10 +62,10 @@ def page_statement(
     then read in sorted order and the results are merged, where an index has (alternative, sort key).
     """
     rowid: sa.ColumnElement[Any] = sa.literal_column(f"{table.name}.rowid")
-    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None)
+    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None, first=False)
 
-    def make(size: int | None) -> ByDialect:
-        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size)
+    def make(size: int | None, first: bool) -> ByDialect:
+        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size, first=first)
         # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
         return ByDialect(sqlite, other.order_by(_ordered(sort)))
 
@@ -83,6 +85,8 @@ def _page(
     alternatives: Sequence[sa.ColumnElement[bool]],
     key: sa.ColumnElement[Any],
     size: int | None,
+    *,
+    first: bool,
 ) -> sa.Select[Any]:
     limit, offset = sa.bindparam("limit", type_=sa.Integer()), sa.bindparam("offset", type_=sa.Integer())
     keys: sa.Select[Any] | sa.CompoundSelect[Any]
@@ -92,7 +96,8 @@ def _page(
         keys = keys.order_by(_ordered((keys.selected_columns["sort_key"], sort[1])))
     else:
         keys = sa.select(key.label("at")).select_from(table).where(*alternatives, *conditions).order_by(_ordered(sort))
-    page = keys.limit(limit).offset(offset).subquery("page")
+    keys = keys.limit(limit)
+    page = (keys if first else keys.offset(offset)).subquery("page")
     if size is not None:
         page = sa.select(page.c.at).limit(sa.literal_column(str(size))).subquery("sized_page")
     # An outer join, though every row is found: it keeps SQLite from joining in another order.
