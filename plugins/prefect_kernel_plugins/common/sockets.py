@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import ValidationError
 
 from prefect_kernel import web
 from prefect_kernel.web.websocket import Disconnected
+
+F = TypeVar("F")
 
 _REASON_BYTES = 120
 """A close frame has room for 123 bytes."""
 
 
-def reason(text: str) -> str:
-    """As much of a text as a close frame has room for."""
+async def receive_filter(
+    socket: web.WebSocket, validate: Callable[[dict[str, Any]], F]
+) -> tuple[dict[str, Any], F] | None:
+    """The first message, which must be of type `filter`, and the filter that `validate` finds in it.
+
+    None when there is none; the socket is closed then, and has been told why.
+    """
+    try:
+        message = orjson.loads(await socket.receive())
+    except ValueError:
+        message = None
+    if not isinstance(message, dict) or message.get("type") != "filter":
+        await socket.close(1002, "Expected 'filter' message")
+        return None
+    try:
+        return message, validate(message)
+    except (ValidationError, KeyError) as error:
+        await socket.close(1002, _reason(f"Invalid filter: {error}"))
+        return None
+
+
+def _reason(text: str) -> str:
     return text.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 

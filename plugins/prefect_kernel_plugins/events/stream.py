@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from pydantic import ValidationError
-
 from prefect_kernel import web
-from prefect_kernel.web.websocket import Disconnected
 
+from ..common.sockets import receive_filter, send_until_gone
 from .filters import EventFilter, EventOrder
 from .group import group
 from .matching import includes
@@ -30,9 +26,6 @@ BACKLOG = 256
 
 REMEMBERED = 10_000
 """Ids of events that were published, so that one that is sent again is not published again."""
-
-_REASON_BYTES = 120
-"""A close frame has room for 123 bytes."""
 
 
 class Publisher:
@@ -66,42 +59,15 @@ async def stream_events_out(socket: web.WebSocket) -> None:
     if not await socket.handshake():
         return
     kernel = socket.kernel
-    try:
-        message = orjson.loads(await socket.receive())
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or message.get("type") != "filter":
-        await socket.close(1002, "Expected 'filter' message")
+    received = await receive_filter(socket, lambda message: EventFilter.model_validate(message.get("filter")))
+    if received is None:
         return
-    try:
-        filter = EventFilter.model_validate(message.get("filter"))
-    except ValidationError as error:
-        reason = f"Invalid filter: {error}".encode()[:_REASON_BYTES].decode(errors="ignore")
-        await socket.close(1002, reason)
-        return
+    message, filter = received
     now = kernel.clock.now()
     filter.occurred.resolve(now)
     filter.occurred.since = max(filter.occurred.since, now - kernel.settings.server.events.maximum_websocket_backfill)
     filter.order = EventOrder.ASC
-    leaving = asyncio.ensure_future(_gone(socket))
-    sending = asyncio.ensure_future(_send(socket, filter, bool(message.get("backfill", True))))
-    try:
-        await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
-    finally:
-        for task in (leaving, sending):
-            task.cancel()
-        await asyncio.gather(leaving, sending, return_exceptions=True)
-
-
-async def _gone(socket: web.WebSocket) -> None:
-    """Return when the client has gone; what it says is of no interest."""
-    while True:
-        try:
-            await socket.receive()
-        except Disconnected:
-            return
+    await send_until_gone(socket, _send(socket, filter, bool(message.get("backfill", True))))
 
 
 async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> None:

@@ -9,12 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from pydantic import ValidationError
-
 from prefect_kernel import web
 
-from ..common.sockets import reason, send_until_gone
+from ..common.sockets import receive_filter, send_until_gone
 from .filters import LOG_FILTER
 from .group import group
 
@@ -67,24 +64,14 @@ def encoded(line: dict[str, Any]) -> bytes:
     return b'{"type":"log","log":%b}' % web.dumps(log)
 
 
-@group.websocket("/out")
+@group.websocket("/out", permission="read")
 async def stream_logs_out(socket: web.WebSocket) -> None:
     """Log lines as they come in, each as `{"type": "log", "log": …}`, for a filter that the client sends first."""
     if not await socket.handshake():
         return
-    try:
-        message = orjson.loads(await socket.receive())
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or message.get("type") != "filter":
-        await socket.close(1002, "Expected 'filter' message")
-        return
-    try:
-        filter = LOG_FILTER.model.model_validate(message["filter"])
-    except (ValidationError, KeyError) as error:
-        await socket.close(1002, reason(f"Invalid filter: {error}"))
-        return
-    await send_until_gone(socket, _send(socket, filter))
+    received = await receive_filter(socket, lambda message: LOG_FILTER.model.model_validate(message["filter"]))
+    if received is not None:
+        await send_until_gone(socket, _send(socket, received[1]))
 
 
 async def _send(socket: web.WebSocket, filter: Any) -> None:
