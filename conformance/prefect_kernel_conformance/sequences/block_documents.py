@@ -6,6 +6,7 @@ from typing import Any
 
 from ..script import Ref, Script, sequence
 from ._bad_input import (
+    NO_ID,
     OTHERS_ROWS,
     WRONG,
     bad_bodies,
@@ -18,12 +19,11 @@ from ._bad_input import (
 )
 from ._make import block_document, block_schema, block_type
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 HIDDEN = "********"
 FILTER = {
-    "id": {"any_": ([], [NOBODY])},
+    "id": {"any_": ([], [NO_ID])},
     "is_anonymous": {"eq_": (True, False)},
-    "block_type_id": {"any_": ([], [NOBODY])},
+    "block_type_id": {"any_": ([], [NO_ID])},
     "name": {"any_": ([], ["nobody"]), "like_": ("nobody", "%nobody%")},
     "operator": {},
     "unknown": {},
@@ -196,9 +196,9 @@ def bad_references(s: Script) -> None:
     """References that are none."""
     of, schema = _kind(s)
     for reference in (
-        None, 1, "x", [], {}, {"block_document_id": None}, {"block_document_id": NOBODY}, {"block_document_id": "x"},
-        {"block_document_id": 1}, {"block_document_id": [NOBODY]}, {"block_document_id": {}}, {"id": NOBODY},
-        {"block_document_id": ""}, {"block_document_id": NOBODY.replace("-", "")}, {"block_document_id": True},
+        None, 1, "x", [], {}, {"block_document_id": None}, {"block_document_id": NO_ID}, {"block_document_id": "x"},
+        {"block_document_id": 1}, {"block_document_id": [NO_ID]}, {"block_document_id": {}}, {"id": NO_ID},
+        {"block_document_id": ""}, {"block_document_id": NO_ID.replace("-", "")}, {"block_document_id": True},
     ):  # fmt: skip
         block_document(s, of, schema, {"a": {"$ref": reference}})
         made = block_document(s, of, schema, {"a": 1})
@@ -259,12 +259,12 @@ def bad_paths(s: Script) -> None:
     bad_ids(s, "PATCH", "/block_documents/{id}", {"data": {}})
     bad_ids(s, "DELETE", "/block_documents/{id}")
     for secrets in ("true", "1", "yes", "x", "", "0", "None", "true&include_secrets=false"):
-        s.get(f"/block_documents/{NOBODY}?include_secrets={secrets}")
+        s.get(f"/block_documents/{NO_ID}?include_secrets={secrets}")
     for path, allowed in (
         ("/block_documents/", ("POST",)),
         ("/block_documents/filter", ("POST",)),
         ("/block_documents/count", ("POST",)),
-        (f"/block_documents/{NOBODY}", ("GET", "PATCH", "DELETE")),
+        (f"/block_documents/{NO_ID}", ("GET", "PATCH", "DELETE")),
     ):
         wrong_methods(s, path, allowed)
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from ..script import Script, sequence
-from ._bad_input import OTHERS_ROWS, WRONG, bad_bodies, bad_content_types, bad_fields, bad_ids, paging, wrong_methods
+from ._bad_input import (
+    NO_ID,
+    OTHERS_ROWS,
+    WRONG,
+    bad_bodies,
+    bad_content_types,
+    bad_fields,
+    bad_ids,
+    paging,
+    wrong_methods,
+)
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 CONDITION = {"object": "flow", "property": "name", "type": "string", "operation": "equals", "value": "x"}
 
 
@@ -48,7 +57,7 @@ def bad_paths(s: Script) -> None:
     bad_ids(s, "DELETE", "/saved_searches/{id}")
     wrong_methods(s, "/saved_searches/", ("PUT",))
     wrong_methods(s, "/saved_searches/filter", ("POST",))
-    wrong_methods(s, f"/saved_searches/{NOBODY}", ("GET", "DELETE"))
+    wrong_methods(s, f"/saved_searches/{NO_ID}", ("GET", "DELETE"))
 
 
 @sequence(independent=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..script import Script, sequence
 from ._bad_input import (
     LONG,
+    NO_ID,
     OTHERS_ROWS,
     WRONG,
     bad_bodies,
@@ -16,7 +17,6 @@ from ._bad_input import (
     wrong_methods,
 )
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
 # Not among them: floats from 2**64 on. PostgreSQL gives them back as integers, over which Python Prefect stumbles.
 VALUES = (
     "text", "", "5", "5.0", "true", "null", '"quoted"', "ü ✓ \U0001f4a5", "a\\b\n", 0, 5, -1, 2**62, 2**63, 2**64, 1.0,
@@ -24,7 +24,7 @@ VALUES = (
     {"": "", "é": "\u0000"}, "x" * 4998, "x" * 4999, ["é" * 2500],
 )  # fmt: skip
 FILTER = {
-    "id": {"any_": ([], [NOBODY])},
+    "id": {"any_": ([], [NO_ID])},
     "name": {"any_": ([], ["nobody"]), "like_": ("nobody", "%nobody%")},
     "tags": {"all_": ([], ["a"], ["a", "b"]), "is_null_": (True, False), "any_": ()},
     "operator": {},
@@ -146,7 +146,7 @@ def bad_paths(s: Script) -> None:
         ("/variables/filter", ("POST",)),
         ("/variables/count", ("POST",)),
         (f"/variables/name/{s.name('x')}", ("GET", "PATCH", "DELETE")),
-        (f"/variables/{NOBODY}", ("GET", "PATCH", "DELETE")),
+        (f"/variables/{NO_ID}", ("GET", "PATCH", "DELETE")),
     ):
         wrong_methods(s, path, allowed)
 
