@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -18,6 +19,9 @@ Permission = Literal["read", "run", "edit", "admin"]
 
 _RANK = {"read": 0, "run": 1, "edit": 2, "admin": 3}
 
+ROLES: dict[str, Permission] = {"viewer": "read", "runner": "run", "editor": "edit", "admin": "admin"}
+"""What people in each role may do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -26,6 +30,8 @@ class Caller:
     name: str
     permission: str = "admin"
     """The most that they may do; each of `read`, `run`, `edit` and `admin` includes what comes before it."""
+    way: str = ""
+    """How they have shown it: the name of the authenticator that knows them."""
 
     def may(self, permission: str) -> bool:
         """Whether they may do what needs that permission."""
@@ -43,6 +49,25 @@ class Authenticator(Protocol):
 
     async def socket(self, socket: WebSocket, token: str | None) -> Caller | None:
         """Who has opened a WebSocket; `token` is what the first message holds, as Prefect's clients send it."""
+
+
+def credentials(header: str | None) -> tuple[str, str] | None:
+    """What a header `Authorization` carries: (`bearer`, token), or (`basic`, the decoded text); None for nothing else.
+
+    Prefect's clients send PREFECT_API_KEY in the first way, PREFECT_API_AUTH_STRING in the second.
+    """
+    parts = (header or "").split()
+    if len(parts) != 2:
+        return None
+    scheme, value = parts[0].lower(), parts[1]
+    if scheme == "bearer":
+        return scheme, value
+    if scheme != "basic":
+        return None
+    try:
+        return scheme, base64.b64decode(value).decode()
+    except ValueError:  # no base64, or no UTF-8
+        return None
 
 
 class Authentication:
@@ -66,6 +91,15 @@ class Authentication:
         request.state["caller"] = caller
         if endpoint is not None and not caller.may(endpoint.permission):
             raise errors.Forbidden(f"This needs the permission {endpoint.permission!r}, which {caller.name} lacks.")
+
+    async def recognised(self, request: Request) -> bool:
+        """Whether somebody is known without anything that they could send by themselves, as behind a proxy."""
+        for way, seconds in self._ways:
+            if getattr(way, "ambient", False):
+                async with asyncio.timeout(seconds):
+                    if await way.request(request) is not None:
+                        return True
+        return False
 
     async def socket(self, socket: WebSocket, token: str | None) -> Caller | None:
         """Who has opened a socket; None when nobody knows them."""

@@ -17,6 +17,16 @@ Fallback = Callable[..., Awaitable[Reply | None]]
 WebSocketHandler = Callable[..., Awaitable[None]]
 
 
+PERMISSIONS = ("read", "run", "edit", "admin")
+"""What an endpoint may need, each with all that comes before it."""
+
+
+def _checked(permission: str | None, default: str) -> str:
+    if permission is not None and permission not in PERMISSIONS:
+        raise ValueError(f"{permission!r} is no permission; there are {', '.join(PERMISSIONS)}")
+    return permission or default
+
+
 @dataclass(eq=False, slots=True)
 class Endpoint:
     """One HTTP operation, as declared; the same declaration serves requests and makes the OpenAPI document."""
@@ -30,6 +40,8 @@ class Endpoint:
     embed: bool = False
     response: Any = None
     permission: str = "run"
+    declared: bool = False
+    """Whether the endpoint says itself which permission it needs, as all built-in ones do."""
     open_: bool = False
     versioned: bool = True
     group: str = ""
@@ -54,6 +66,7 @@ class WebSocketEndpoint:
     group: str = ""
     plugin: str = ""
     permission: str = "run"
+    declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +136,8 @@ class Group:
                     status=(status,) if isinstance(status, int) else status,
                     embed=embed,
                     response=response,
-                    permission=permission or ("read" if method == "GET" else "run"),
+                    permission=_checked(permission, "read" if method == "GET" else "run"),
+                    declared=permission is not None,
                     open_=open_,
                     versioned=versioned,
                     group=self.name,
@@ -148,14 +162,16 @@ class Group:
     def delete(self, path: str, **options: Any) -> Callable[[Handler], Handler]:
         return self.route("DELETE", path, **options)
 
-    def websocket(self, path: str, *, permission: str = "run") -> Callable[[WebSocketHandler], WebSocketHandler]:
+    def websocket(self, path: str, *, permission: str | None = None) -> Callable[[WebSocketHandler], WebSocketHandler]:
         """Declare a WebSocket route: `async def handler(socket: web.WebSocket)`.
 
-        The handler begins with `socket.handshake()`, which looks at credentials and `permission`.
+        The handler begins with `socket.handshake()`, which looks at credentials and `permission` (`run` by default).
         """
 
         def declare(handler: WebSocketHandler) -> WebSocketHandler:
-            self.websockets.append(WebSocketEndpoint(self.prefix + path, handler, self.name, permission=permission))
+            endpoint = WebSocketEndpoint(self.prefix + path, handler, self.name)
+            endpoint.permission, endpoint.declared = _checked(permission, "run"), permission is not None
+            self.websockets.append(endpoint)
             return handler
 
         return declare

@@ -35,6 +35,12 @@ class Request:
         value = self._headers.get(name.encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
+    def require(self, permission: str) -> None:
+        """Raise Forbidden unless the caller has that permission; for what only some requests to an endpoint need."""
+        caller = self.state.get("caller")
+        if caller is not None and not caller.may(permission):
+            raise errors.Forbidden(f"This needs the permission {permission!r}, which {caller.name} lacks.")
+
     @property
     def args(self) -> list[tuple[str, str]]:
         """The query string's pairs."""

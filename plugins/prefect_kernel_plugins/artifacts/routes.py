@@ -16,7 +16,7 @@ web.describe("Artifact", ARTIFACT_WIRE)
 web.describe("ArtifactCollection", COLLECTION_WIRE)
 
 
-@group.post("/", body=ArtifactCreate, status=(201, 200), response="Artifact")
+@group.post("/", permission="run", body=ArtifactCreate, status=(201, 200), response="Artifact")
 async def create_artifact(request: web.Request, body: ArtifactCreate) -> web.Reply:
     """Store an artifact; with a key it becomes the latest of that key."""
     kernel = request.kernel
@@ -26,7 +26,7 @@ async def create_artifact(request: web.Request, body: ArtifactCreate) -> web.Rep
     return web.raw(ARTIFACT_WIRE.one(kernel.storage.dialect, row), 201)
 
 
-@group.get("/{id:uuid}", response="Artifact")
+@group.get("/{id:uuid}", permission="read", response="Artifact")
 async def read_artifact(request: web.Request) -> web.Reply:
     """The artifact with that id."""
     kernel = request.kernel
@@ -36,7 +36,7 @@ async def read_artifact(request: web.Request) -> web.Reply:
     return web.raw(ARTIFACT_WIRE.one(kernel.storage.dialect, row))
 
 
-@group.get("/{key}/latest", response="Artifact")
+@group.get("/{key}/latest", permission="read", response="Artifact")
 async def read_latest_artifact(request: web.Request) -> web.Reply:
     """The latest artifact of a key; its id is that of the key's collection."""
     kernel = request.kernel
@@ -46,7 +46,7 @@ async def read_latest_artifact(request: web.Request) -> web.Reply:
     return web.raw(ARTIFACT_WIRE.one(kernel.storage.dialect, row))
 
 
-@group.patch("/{id:uuid}", body=ArtifactUpdate, status=204)
+@group.patch("/{id:uuid}", permission="run", body=ArtifactUpdate, status=204)
 async def update_artifact(request: web.Request, body: ArtifactUpdate) -> web.Reply:
     """Change the members that are given."""
     kernel = request.kernel
@@ -56,7 +56,7 @@ async def update_artifact(request: web.Request, body: ArtifactUpdate) -> web.Rep
     return web.no_content()
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_artifact(request: web.Request) -> web.Reply:
     """Delete an artifact; the one before it is then the latest of its key."""
     kernel = request.kernel

@@ -198,14 +198,14 @@ async def forget_old(kernel: Kernel) -> None:
         pass
 
 
-@group.get("/automations/{id:uuid}/firings", query=Page)
+@group.get("/automations/{id:uuid}/firings", permission="read", query=Page)
 async def read_firings(request: web.Request) -> web.Reply:
     """What an automation has fired on, and what became of its actions; the latest first."""
     page = request.query
     return web.json(await request.kernel.storage.read(firings_of, request.path["id"], page.limit, page.offset))
 
 
-@group.get("/automations/dead-letters", query=Page)
+@group.get("/automations/dead-letters", permission="read", query=Page)
 async def read_dead_letters(request: web.Request) -> web.Reply:
     """Actions that failed, of all automations, with the reason; the latest first."""
     page = request.query

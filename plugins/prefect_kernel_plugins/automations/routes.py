@@ -112,7 +112,7 @@ async def count_automations(request: web.Request, body: Any) -> web.Reply:
     return web.raw(await request.kernel.storage.read(read_number, count(AUTOMATIONS.take(body, params)), params))
 
 
-@group.get("/{id:uuid}", response=Automation)
+@group.get("/{id:uuid}", permission="read", response=Automation)
 async def read_automation(request: web.Request) -> web.Reply:
     """The automation with that id."""
     row = await request.kernel.storage.read(queries.by_id, request.path["id"])
@@ -121,7 +121,7 @@ async def read_automation(request: web.Request) -> web.Reply:
     return web.raw(queries.to_json(row))
 
 
-@group.get("/related-to/{resource_id}", response=list[Automation])
+@group.get("/related-to/{resource_id}", permission="read", response=list[Automation])
 async def read_automations_related_to_resource(request: web.Request) -> web.Reply:
     """The automations that are related to a resource."""
     rows = await request.kernel.storage.read(queries.related_to, request.path["resource_id"])

@@ -23,7 +23,7 @@ def available() -> Unit[list[str]]:
     return sorted({capability for (capabilities,) in rows for capability in capabilities})
 
 
-@group.get("/", response=list[str])
+@group.get("/", permission="read", response=list[str])
 async def read_available_block_capabilities(request: web.Request) -> web.Reply:
     """The capabilities that any block schema has."""
     return web.json(await request.kernel.storage.read(available))

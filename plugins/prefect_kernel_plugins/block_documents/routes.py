@@ -66,7 +66,7 @@ def shape_of(body: Any, params: dict[str, Any]) -> Shape:
     return DOCUMENTS.take(body, params)
 
 
-@group.post("/", body=BlockDocumentCreate, status=201, response="BlockDocument")
+@group.post("/", permission="edit", body=BlockDocumentCreate, status=201, response="BlockDocument")
 async def create_block_document(request: web.Request, body: BlockDocumentCreate) -> web.Reply:
     """Save a block."""
     kernel = request.kernel
@@ -77,7 +77,9 @@ async def create_block_document(request: web.Request, body: BlockDocumentCreate)
 
 @group.post("/filter", body=BlockDocumentList, embed=True, permission="read", response="BlockDocument[]")
 async def read_block_documents(request: web.Request, body: Any) -> web.Reply:
-    """The block documents that match."""
+    """The block documents that match; secrets are shown to those who may run flows with them."""
+    if body.include_secrets:
+        request.require("run")
     params: dict[str, Any] = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(shape_of(body, params), body.sort.value)
     kernel = request.kernel
@@ -93,9 +95,11 @@ async def count_block_documents(request: web.Request, body: Any) -> web.Reply:
     return web.raw(await request.kernel.storage.read(read_number, statement, params))
 
 
-@group.get("/{id:uuid}", query=Secrets, response="BlockDocument")
+@group.get("/{id:uuid}", permission="read", query=Secrets, response="BlockDocument")
 async def read_block_document_by_id(request: web.Request) -> web.Reply:
-    """The block document with that id."""
+    """The block document with that id; secrets are shown to those who may run flows with it."""
+    if request.query.include_secrets:
+        request.require("run")
     kernel = request.kernel
     found = await kernel.storage.read(tree.by_id, kernel, request.path["id"], request.query.include_secrets)
     if found is None:
@@ -103,7 +107,7 @@ async def read_block_document_by_id(request: web.Request) -> web.Reply:
     return web.raw(found.encode())
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_block_document(request: web.Request) -> web.Reply:
     """Delete a block document."""
     kernel = request.kernel
@@ -113,7 +117,7 @@ async def delete_block_document(request: web.Request) -> web.Reply:
     return web.no_content()
 
 
-@group.patch("/{id:uuid}", body=BlockDocumentUpdate, status=204)
+@group.patch("/{id:uuid}", permission="edit", body=BlockDocumentUpdate, status=204)
 async def update_block_document_data(request: web.Request, body: BlockDocumentUpdate) -> web.Reply:
     """Change a block document's data, or what it is a document of."""
     kernel = request.kernel

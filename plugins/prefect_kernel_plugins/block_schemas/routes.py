@@ -59,14 +59,14 @@ async def read_block_schemas(request: web.Request, body: Any) -> web.Reply:
     return web.raw((await storage.read(queries.page, storage.dialect, statement, params)).encode())
 
 
-@group.get("/{id:uuid}", response="BlockSchema")
+@group.get("/{id:uuid}", permission="read", response="BlockSchema")
 async def read_block_schema_by_id(request: web.Request) -> web.Reply:
     """The block schema with that id."""
     storage = request.kernel.storage
     return _answer(await storage.read(queries.by_id, storage.dialect, request.path["id"]))
 
 
-@group.get("/checksum/{checksum}", query=Version, response="BlockSchema")
+@group.get("/checksum/{checksum}", permission="read", query=Version, response="BlockSchema")
 async def read_block_schema_by_checksum(request: web.Request) -> web.Reply:
     """The newest block schema with that checksum, or that of a version."""
     storage, path = request.kernel.storage, request.path

@@ -32,9 +32,11 @@ def of_type(kernel: Any, slug: str, include_secrets: bool) -> Unit[str | None]:
     return (yield from tree.page(kernel, _OF_TYPE, {"type_id": str(row[0])}, include_secrets))
 
 
-@group.get("/slug/{slug}/block_documents", query=Secrets, response="BlockDocument[]")
+@group.get("/slug/{slug}/block_documents", permission="read", query=Secrets, response="BlockDocument[]")
 async def read_block_documents_for_block_type(request: web.Request) -> web.Reply:
     """The documents of a block type, by name."""
+    if request.query.include_secrets:
+        request.require("run")
     kernel = request.kernel
     found = await kernel.storage.read(of_type, kernel, request.path["slug"], request.query.include_secrets)
     if found is None:
@@ -42,9 +44,16 @@ async def read_block_documents_for_block_type(request: web.Request) -> web.Reply
     return web.raw(found.encode())
 
 
-@group.get("/slug/{slug}/block_documents/name/{block_document_name}", query=Secrets, response="BlockDocument")
+@group.get(
+    "/slug/{slug}/block_documents/name/{block_document_name}",
+    permission="read",
+    query=Secrets,
+    response="BlockDocument",
+)
 async def read_block_document_by_name_for_block_type(request: web.Request) -> web.Reply:
     """The document of that name of a block type."""
+    if request.query.include_secrets:
+        request.require("run")
     kernel, path = request.kernel, request.path
     found = await kernel.storage.read(
         tree.by_name, kernel, path["slug"], path["block_document_name"], request.query.include_secrets

@@ -52,13 +52,13 @@ async def create_block_type(request: web.Request, body: BlockTypeCreate) -> web.
     return web.raw(TYPE_WIRE.one(kernel.storage.dialect, row), 201)
 
 
-@group.get("/{id:uuid}", response="BlockType")
+@group.get("/{id:uuid}", permission="read", response="BlockType")
 async def read_block_type_by_id(request: web.Request) -> web.Reply:
     """The block type with that id."""
     return _answer(request, await request.kernel.storage.read(queries.by_id, request.path["id"]))
 
 
-@group.get("/slug/{slug}", response="BlockType")
+@group.get("/slug/{slug}", permission="read", response="BlockType")
 async def read_block_type_by_slug(request: web.Request) -> web.Reply:
     """The block type with that slug."""
     return _answer(request, await request.kernel.storage.read(queries.by_slug, request.path["slug"]))

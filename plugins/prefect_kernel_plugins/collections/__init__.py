@@ -17,7 +17,7 @@ KNOWN = ("aggregate-block-metadata", "aggregate-flow-metadata", "aggregate-worke
 group = web.Group("Collections", prefix="/collections")
 
 
-@group.get("/views/{view}", response=dict[str, Any])
+@group.get("/views/{view}", permission="read", response=dict[str, Any])
 async def read_view_content(request: web.Request) -> web.Reply:
     """A view as the reference ships it."""
     view = request.path["view"]

@@ -25,7 +25,7 @@ class CsrfQuery(BaseModel):
     client: str = Field(description="The client that wants a token.")
 
 
-@group.get("/csrf-token", query=CsrfQuery, response="CsrfToken")
+@group.get("/csrf-token", permission="read", query=CsrfQuery, response="CsrfToken")
 async def csrf_token(request: web.Request) -> web.Reply:
     """Give a client a token; when CSRF protection is off say so, upon which clients stop asking."""
     kernel = request.kernel

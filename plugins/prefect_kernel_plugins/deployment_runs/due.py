@@ -45,7 +45,7 @@ def _read(kernel: Kernel, statement: Statement, params: dict[str, Any], now: dat
     return runs, bool(params["ids"]) and (yield from readiness.due(kernel, params["ids"], now))
 
 
-@group.post("/get_scheduled_flow_runs", body=DueRuns, embed=True, response="FlowRunResponse[]")
+@group.post("/get_scheduled_flow_runs", permission="run", body=DueRuns, embed=True, response="FlowRunResponse[]")
 async def get_scheduled_flow_runs_for_deployments(request: web.Request, body: DueRuns) -> web.Reply:
     """The scheduled runs of deployments, the earliest first; deployments whose runs are asked for are ready."""
     kernel = request.kernel

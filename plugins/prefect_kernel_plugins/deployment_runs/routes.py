@@ -12,7 +12,13 @@ from .many import LIMIT, create_many
 from .schemas import DeploymentFlowRunCreate
 
 
-@group.post("/{id:uuid}/create_flow_run", body=DeploymentFlowRunCreate, status=(201, 200), response="FlowRunResponse")
+@group.post(
+    "/{id:uuid}/create_flow_run",
+    permission="run",
+    body=DeploymentFlowRunCreate,
+    status=(201, 200),
+    response="FlowRunResponse",
+)
 async def create_flow_run_from_deployment(request: web.Request, body: DeploymentFlowRunCreate) -> web.Reply:
     """Make a run of a deployment, SCHEDULED for now unless another state is given; a known key finds its run (200)."""
     kernel, now = request.kernel, request.kernel.clock.now()
@@ -21,7 +27,12 @@ async def create_flow_run_from_deployment(request: web.Request, body: Deployment
     return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row, now), 201 if new else 200)
 
 
-@group.post("/{id:uuid}/create_flow_run/bulk", body=list[DeploymentFlowRunCreate], response="FlowRunBulkCreateResponse")
+@group.post(
+    "/{id:uuid}/create_flow_run/bulk",
+    permission="run",
+    body=list[DeploymentFlowRunCreate],
+    response="FlowRunBulkCreateResponse",
+)
 async def bulk_create_flow_runs_from_deployment(request: web.Request, body: list[DeploymentFlowRunCreate]) -> web.Reply:
     """Make many runs of a deployment; the answer tells of each of them what became of it."""
     if len(body) > LIMIT:

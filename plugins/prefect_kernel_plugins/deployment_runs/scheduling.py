@@ -21,7 +21,7 @@ class Scheduling(Lenient):
     max_runs: int | None = None
 
 
-@group.post("/{id:uuid}/schedule", body=Scheduling, embed=True, response={"type": "null"})
+@group.post("/{id:uuid}/schedule", permission="run", body=Scheduling, embed=True, response={"type": "null"})
 async def schedule_deployment(request: web.Request, body: Scheduling) -> web.Reply:
     """Insert the runs that the schedules of a deployment want between two moments, each once.
 

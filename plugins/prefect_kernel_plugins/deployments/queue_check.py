@@ -55,7 +55,7 @@ def check_queues(kernel: Kernel, id: str) -> Unit[bytes]:
     return _QUEUE_WIRE.many(kernel.storage.dialect, rows)
 
 
-@group.get("/{id:uuid}/work_queue_check", response="WorkQueue[]")
+@group.get("/{id:uuid}/work_queue_check", permission="read", response="WorkQueue[]")
 async def work_queue_check_for_deployment(request: web.Request) -> web.Reply:
     """The work queues whose filter lets a deployment's runs through; queues without a filter take none like this."""
     return web.raw(await request.kernel.storage.read(check_queues, request.kernel, request.path["id"]))

@@ -36,7 +36,7 @@ async def update_deployment(request: web.Request, body: DeploymentUpdate) -> web
     return web.no_content()
 
 
-@group.get("/name/{flow_name}/{deployment_name}", response="DeploymentResponse")
+@group.get("/name/{flow_name}/{deployment_name}", permission="read", response="DeploymentResponse")
 async def read_deployment_by_name(request: web.Request) -> web.Reply:
     """The deployment of that name of the flow of that name."""
     kernel, path = request.kernel, request.path
@@ -46,7 +46,7 @@ async def read_deployment_by_name(request: web.Request) -> web.Reply:
     return web.raw(DEPLOYMENT_WIRE.one(kernel.storage.dialect, row))
 
 
-@group.get("/{id:uuid}", response="DeploymentResponse")
+@group.get("/{id:uuid}", permission="read", response="DeploymentResponse")
 async def read_deployment(request: web.Request) -> web.Reply:
     """The deployment with that id."""
     kernel = request.kernel
@@ -66,7 +66,7 @@ async def delete_deployment(request: web.Request) -> web.Reply:
     return web.no_content()
 
 
-@group.post("/{id:uuid}/resume_deployment", response={"type": "null"})
+@group.post("/{id:uuid}/resume_deployment", permission="edit", response={"type": "null"})
 async def resume_deployment(request: web.Request) -> web.Reply:
     """Let the schedules of a deployment make runs."""
     kernel = request.kernel
@@ -75,7 +75,7 @@ async def resume_deployment(request: web.Request) -> web.Reply:
     return web.json(None)
 
 
-@group.post("/{id:uuid}/pause_deployment", response={"type": "null"})
+@group.post("/{id:uuid}/pause_deployment", permission="edit", response={"type": "null"})
 async def pause_deployment(request: web.Request) -> web.Reply:
     """Let the schedules of a deployment make no more runs, and delete those of theirs that have not begun."""
     kernel = request.kernel

@@ -58,7 +58,7 @@ def _delete(id: str, schedule_id: str) -> Unit[str | None]:
     return None
 
 
-@group.get("/{id:uuid}/schedules", response="DeploymentSchedule[]")
+@group.get("/{id:uuid}/schedules", permission="read", response="DeploymentSchedule[]")
 async def read_deployment_schedules(request: web.Request) -> web.Reply:
     """The schedules of a deployment, the last one changed first."""
     kernel = request.kernel

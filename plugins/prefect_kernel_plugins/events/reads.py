@@ -140,7 +140,7 @@ async def read_events(request: web.Request, body: EventQuery) -> web.Reply:
     return await _answer(request, filter, body.limit, 0, None)
 
 
-@group.get("/filter/next", query=PageQuery, response="EventPage")
+@group.get("/filter/next", permission="read", query=PageQuery, response="EventPage")
 async def read_events_page(request: web.Request) -> web.Reply:
     """The page that a `next_page` link stands for."""
     position = from_token(request.query.token)

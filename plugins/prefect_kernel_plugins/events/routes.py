@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("prefect_kernel.events")
 
 
-@group.post("", body=list[Event], status=204)
+@group.post("", permission="run", body=list[Event], status=204)
 async def create_events(request: web.Request, body: list[Event]) -> web.Reply:
     """Store events; they are committed when the answer comes."""
     kernel = request.kernel
@@ -35,7 +35,7 @@ async def create_events(request: web.Request, body: list[Event]) -> web.Reply:
     return web.no_content()
 
 
-@group.websocket("/in")
+@group.websocket("/in", permission="run")
 async def stream_events_in(socket: web.WebSocket) -> None:
     """Events, one per frame. A ping is answered once every event before it is committed."""
     if not await socket.handshake():

@@ -46,13 +46,13 @@ def _trail(request: web.Request) -> list[dict[str, Any]]:
     return [account(kernel, decision) for decision in kernel.stash[DECISIONS].of(request.path["id"])]
 
 
-@group.get("/flow_runs/{id:uuid}/trail", response="Explanation[]")
+@group.get("/flow_runs/{id:uuid}/trail", permission="read", response="Explanation[]")
 async def flow_run_trail(request: web.Request) -> web.Reply:
     """The last decisions about a flow run that this process remembers, newest first; empty when there are none."""
     return web.json(_trail(request))
 
 
-@group.get("/task_runs/{id:uuid}/trail", response="Explanation[]")
+@group.get("/task_runs/{id:uuid}/trail", permission="read", response="Explanation[]")
 async def task_run_trail(request: web.Request) -> web.Reply:
     """The last decisions about a task run that this process remembers, newest first; empty when there are none."""
     return web.json(_trail(request))

@@ -87,7 +87,7 @@ def dependencies_of(kernel: Kernel, run_id: str) -> Unit[bytes]:
     return _WIRE.many(kernel.storage.dialect, rows, kernel.clock.now())
 
 
-@group.get("/{id:uuid}/graph", response="DependencyResult[]")
+@group.get("/{id:uuid}/graph", permission="read", response="DependencyResult[]")
 async def read_flow_run_graph_v1(request: web.Request) -> web.Reply:
     """The task runs of a flow run, and what each depends on."""
     kernel = request.kernel

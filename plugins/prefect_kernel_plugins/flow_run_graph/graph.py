@@ -229,7 +229,7 @@ class Since(BaseModel):
     since: AwareDatetime = datetime(1, 1, 1, tzinfo=UTC)
 
 
-@group.get("/{id:uuid}/graph-v2", query=Since, response="Graph")
+@group.get("/{id:uuid}/graph-v2", permission="read", query=Since, response="Graph")
 async def read_flow_run_graph_v2(request: web.Request) -> web.Reply:
     """The graph of a flow run; with `since`, of what has not ended before that time."""
     kernel = request.kernel

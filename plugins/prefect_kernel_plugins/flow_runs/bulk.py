@@ -57,7 +57,7 @@ def delete_matching(kernel: Kernel, given: Any, limit: int, now: datetime) -> Un
     return found
 
 
-@group.post("/bulk_delete", body=FlowRunBulkDelete, embed=True, response="FlowRunBulkDeleteResponse")
+@group.post("/bulk_delete", permission="edit", body=FlowRunBulkDelete, embed=True, response="FlowRunBulkDeleteResponse")
 async def bulk_delete_flow_runs(request: web.Request, body: Any) -> web.Reply:
     """Delete the runs that match a filter."""
     kernel = request.kernel
@@ -65,7 +65,9 @@ async def bulk_delete_flow_runs(request: web.Request, body: Any) -> web.Reply:
     return web.json({"deleted": deleted})
 
 
-@group.post("/bulk_set_state", body=FlowRunBulkSetState, embed=True, response="FlowRunBulkSetStateResponse")
+@group.post(
+    "/bulk_set_state", permission="run", body=FlowRunBulkSetState, embed=True, response="FlowRunBulkSetStateResponse"
+)
 async def bulk_set_flow_run_state(request: web.Request, body: Any) -> web.Reply:
     """Propose a state to each run that matches a filter; each is decided by itself."""
     kernel = request.kernel

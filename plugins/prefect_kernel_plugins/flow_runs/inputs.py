@@ -88,7 +88,7 @@ def remove(run_id: str, key: str) -> Unit[bool]:
     return bool(deleted)
 
 
-@group.post("/{id:uuid}/input", body=InputCreate, embed=True, status=201)
+@group.post("/{id:uuid}/input", permission="run", body=InputCreate, embed=True, status=201)
 async def create_flow_run_input(request: web.Request, body: InputCreate) -> web.Reply:
     """Send a value to a run under a key of its own."""
     kernel = request.kernel
@@ -107,7 +107,7 @@ async def create_flow_run_input(request: web.Request, body: InputCreate) -> web.
     return web.json(None, 201)
 
 
-@group.post("/{id:uuid}/input/filter", body=InputFilter, embed=True, response="FlowRunInput[]")
+@group.post("/{id:uuid}/input/filter", permission="read", body=InputFilter, embed=True, response="FlowRunInput[]")
 async def filter_flow_run_input(request: web.Request, body: InputFilter) -> web.Reply:
     """Inputs whose key begins with a prefix."""
     kernel = request.kernel
@@ -115,7 +115,7 @@ async def filter_flow_run_input(request: web.Request, body: InputFilter) -> web.
     return web.raw(_WIRE.many(kernel.storage.dialect, rows))
 
 
-@group.get("/{id:uuid}/input/{key}")
+@group.get("/{id:uuid}/input/{key}", permission="read")
 async def read_flow_run_input(request: web.Request) -> web.Reply:
     """The value under a key, as plain text."""
     value = await request.kernel.storage.read(read_value, request.path["id"], request.path["key"])
@@ -124,7 +124,7 @@ async def read_flow_run_input(request: web.Request) -> web.Reply:
     return web.text(value)
 
 
-@group.delete("/{id:uuid}/input/{key}", status=204)
+@group.delete("/{id:uuid}/input/{key}", permission="run", status=204)
 async def delete_flow_run_input(request: web.Request) -> web.Reply:
     """Take an input away."""
     if not await request.kernel.storage.write(remove, request.path["id"], request.path["key"]):

@@ -90,7 +90,9 @@ def resume(kernel: Kernel, run_id: str, given: dict[str, Any] | None, **options:
     return move
 
 
-@group.post("/{id:uuid}/resume", body=Resume, embed=True, status=(201, 200), response="OrchestrationResult")
+@group.post(
+    "/{id:uuid}/resume", permission="run", body=Resume, embed=True, status=(201, 200), response="OrchestrationResult"
+)
 async def resume_flow_run(request: web.Request, body: Resume) -> web.Reply:
     """Let a paused run go on; a suspended one is scheduled again."""
     kernel = request.kernel

@@ -23,7 +23,7 @@ web.describe("FlowRunResponse", FLOW_RUN_WIRE)
 _PENDING = StateCreate.model_validate({"type": "PENDING"})
 
 
-@group.post("/", body=FlowRunCreate, status=(201, 200), response="FlowRunResponse")
+@group.post("/", permission="run", body=FlowRunCreate, status=(201, 200), response="FlowRunResponse")
 async def create_flow_run(request: web.Request, body: FlowRunCreate) -> web.Reply:
     """Create a run, PENDING unless another state is given; the idempotency key finds an earlier one (200)."""
     kernel = request.kernel
@@ -43,7 +43,7 @@ async def create_flow_run(request: web.Request, body: FlowRunCreate) -> web.Repl
     return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()), 201 if new else 200)
 
 
-@group.patch("/{id:uuid}", body=FlowRunUpdate, status=204)
+@group.patch("/{id:uuid}", permission="run", body=FlowRunUpdate, status=204)
 async def update_flow_run(request: web.Request, body: FlowRunUpdate) -> web.Reply:
     """Change the members that are given."""
     kernel = request.kernel
@@ -52,7 +52,7 @@ async def update_flow_run(request: web.Request, body: FlowRunUpdate) -> web.Repl
     return web.no_content()
 
 
-@group.get("/{id:uuid}", response="FlowRunResponse")
+@group.get("/{id:uuid}", permission="read", response="FlowRunResponse")
 async def read_flow_run(request: web.Request) -> web.Reply:
     """The run with that id."""
     kernel = request.kernel
@@ -62,7 +62,7 @@ async def read_flow_run(request: web.Request) -> web.Reply:
     return web.raw(FLOW_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()))
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_flow_run(request: web.Request) -> web.Reply:
     """Delete the run, its states and its logs."""
     kernel = request.kernel
@@ -73,7 +73,14 @@ async def delete_flow_run(request: web.Request) -> web.Reply:
     return web.no_content()
 
 
-@group.post("/{id:uuid}/set_state", body=SetState, embed=True, status=(201, 200), response="OrchestrationResult")
+@group.post(
+    "/{id:uuid}/set_state",
+    permission="run",
+    body=SetState,
+    embed=True,
+    status=(201, 200),
+    response="OrchestrationResult",
+)
 async def set_flow_run_state(request: web.Request, body: SetState) -> web.Reply:
     """Propose a state; the verdict says what became of it. 201 when a state was made, else 200."""
     move = await set_state(
@@ -87,7 +94,7 @@ async def set_flow_run_state(request: web.Request, body: SetState) -> web.Reply:
     return web.json(orchestration_result(move), 200 if move.validated is None else 201)
 
 
-@group.patch("/{id:uuid}/labels", body=KeyValueLabels, status=204)
+@group.patch("/{id:uuid}/labels", permission="run", body=KeyValueLabels, status=204)
 async def update_flow_run_labels(request: web.Request, body: KeyValueLabels) -> web.Reply:
     """Add labels to a run, replacing those of the same key."""
     kernel = request.kernel

@@ -41,7 +41,7 @@ def delete_matching(kernel: Kernel, given: Any, limit: int, now: datetime) -> Un
     return found
 
 
-@group.post("/bulk_delete", body=FlowBulkDelete, embed=True, response="FlowBulkDeleteResponse")
+@group.post("/bulk_delete", permission="edit", body=FlowBulkDelete, embed=True, response="FlowBulkDeleteResponse")
 async def bulk_delete_flows(request: web.Request, body: Any) -> web.Reply:
     """Delete the flows that match a filter."""
     kernel = request.kernel

@@ -15,7 +15,7 @@ from .wire import FLOW_WIRE
 web.describe("Flow", FLOW_WIRE)
 
 
-@group.post("/", body=FlowCreate, status=(201, 200), response="Flow")
+@group.post("/", permission="run", body=FlowCreate, status=(201, 200), response="Flow")
 async def create_flow(request: web.Request, body: FlowCreate) -> web.Reply:
     """Register a flow; a flow of that name that exists already is answered with 200."""
     kernel = request.kernel
@@ -25,7 +25,7 @@ async def create_flow(request: web.Request, body: FlowCreate) -> web.Reply:
     return web.raw(FLOW_WIRE.one(kernel.storage.dialect, row), 201 if created else 200)
 
 
-@group.patch("/{id:uuid}", body=FlowUpdate, status=204)
+@group.patch("/{id:uuid}", permission="edit", body=FlowUpdate, status=204)
 async def update_flow(request: web.Request, body: FlowUpdate) -> web.Reply:
     """Change a flow's tags."""
     kernel = request.kernel
@@ -36,7 +36,7 @@ async def update_flow(request: web.Request, body: FlowUpdate) -> web.Reply:
     return web.no_content()
 
 
-@group.get("/name/{name}", response="Flow")
+@group.get("/name/{name}", permission="read", response="Flow")
 async def read_flow_by_name(request: web.Request) -> web.Reply:
     """The flow of that name."""
     kernel = request.kernel
@@ -46,7 +46,7 @@ async def read_flow_by_name(request: web.Request) -> web.Reply:
     return web.raw(FLOW_WIRE.one(kernel.storage.dialect, row))
 
 
-@group.get("/{id:uuid}", response="Flow")
+@group.get("/{id:uuid}", permission="read", response="Flow")
 async def read_flow(request: web.Request) -> web.Reply:
     """The flow with that id."""
     kernel = request.kernel
@@ -56,7 +56,7 @@ async def read_flow(request: web.Request) -> web.Reply:
     return web.raw(FLOW_WIRE.one(kernel.storage.dialect, row))
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_flow(request: web.Request) -> web.Reply:
     """Delete a flow, and with it its runs and deployments."""
     kernel = request.kernel

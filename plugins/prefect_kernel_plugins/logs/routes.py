@@ -70,7 +70,7 @@ def insert(dialect: str, rows: list[dict[str, Any]], now: datetime) -> Unit[None
     yield _INSERT.many([row | times | {"timestamp": timestamp_to_text(row["timestamp"])} for row in rows])
 
 
-@group.post("/", body=Sequence[LogCreate], status=201)
+@group.post("/", permission="run", body=Sequence[LogCreate], status=201)
 async def create_logs(request: web.Request, body: Sequence[LogCreate]) -> web.Reply:
     """Store the log lines of runs."""
     kernel = request.kernel

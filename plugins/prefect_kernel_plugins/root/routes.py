@@ -7,13 +7,13 @@ from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
 from .group import group
 
 
-@group.get("/health", open_=True, versioned=False, response=bool)
+@group.get("/health", permission="read", open_=True, versioned=False, response=bool)
 async def health(request: web.Request) -> web.Reply:
     """Say that the process answers requests; `true`, whatever state the database is in."""
     return web.raw(b"true")
 
 
-@group.get("/ready", open_=True)
+@group.get("/ready", permission="read", open_=True)
 async def ready(request: web.Request) -> web.Reply:
     """Say whether requests that need the database can be answered."""
     try:
@@ -25,25 +25,25 @@ async def ready(request: web.Request) -> web.Reply:
     return web.raw(b'{"message":"OK"}')
 
 
-@group.get("/kernel/health")
+@group.get("/kernel/health", permission="read")
 async def kernel_health(request: web.Request) -> web.Reply:
     """Say how services and plugins are; the kernel's own, for people and monitors."""
     return web.json(request.kernel.health())
 
 
-@group.get("/hello", response=str)
+@group.get("/hello", permission="read", response=str)
 async def hello(request: web.Request) -> web.Reply:
     """Say hello."""
     return web.json("\N{WAVING HAND SIGN}")
 
 
-@group.get("/version", versioned=False, response=str)
+@group.get("/version", permission="read", versioned=False, response=str)
 async def version(request: web.Request) -> web.Reply:
     """Give the version of the API."""
     return web.json(PREFECT_API_VERSION)
 
 
-@group.get("/admin/version", response=str)
+@group.get("/admin/version", permission="read", response=str)
 async def admin_version(request: web.Request) -> web.Reply:
     """Give the version of Prefect that this server stands in for; clients compare it with their own."""
     return web.json(PREFECT_VERSION)

@@ -81,7 +81,7 @@ def clear() -> Unit[None]:
     yield _DELETE(key=KEY)
 
 
-@group.get("/admin/storage", response="ServerDefaultResultStorage")
+@group.get("/admin/storage", permission="read", response="ServerDefaultResultStorage")
 async def read_server_default_result_storage(request: web.Request) -> web.Reply:
     """Give the default result storage; read by clients at the start of every flow run."""
     return web.json(await request.kernel.storage.read(read))

@@ -15,7 +15,7 @@ group = web.Group("SavedSearches", prefix="/saved_searches")
 web.describe("SavedSearch", WIRE)
 
 
-@group.put("/", body=SavedSearchCreate, status=(200, 201), response="SavedSearch")
+@group.put("/", permission="edit", body=SavedSearchCreate, status=(200, 201), response="SavedSearch")
 async def create_saved_search(request: web.Request, body: SavedSearchCreate) -> web.Reply:
     """Save a search; one of that name is replaced."""
     storage = request.kernel.storage
@@ -23,7 +23,7 @@ async def create_saved_search(request: web.Request, body: SavedSearchCreate) -> 
     return web.raw(WIRE.one(storage.dialect, row), 201 if created else 200)
 
 
-@group.get("/{id:uuid}", response="SavedSearch")
+@group.get("/{id:uuid}", permission="read", response="SavedSearch")
 async def read_saved_search(request: web.Request) -> web.Reply:
     """The saved search with that id."""
     storage = request.kernel.storage
@@ -41,7 +41,7 @@ async def read_saved_searches(request: web.Request, body: Any) -> web.Reply:
     return web.raw(await kernel.storage.read(read_list, kernel, WIRE, queries.PAGE, params))
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_saved_search(request: web.Request) -> web.Reply:
     """Delete a saved search."""
     if not await request.kernel.storage.write(queries.delete, request.path["id"]):

@@ -14,7 +14,7 @@ def described(service: Service) -> dict[str, Any]:
     return {**service.health(), "interval_seconds": service.every(service.kernel.settings)}
 
 
-@group.get("/services")
+@group.get("/services", permission="read")
 async def read_services(request: web.Request) -> web.Reply:
     """Give each service's state, interval, last success, last error, and how often it failed in a row."""
     return web.json([described(service) for service in request.kernel.services()])

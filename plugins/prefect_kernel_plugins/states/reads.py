@@ -41,7 +41,7 @@ def state_routes(group: web.Group, table: sa.Table, run_column: str, missing: st
         rows: list[Any] = yield statement.bind(params)
         return rows
 
-    @group.get("/{id:uuid}", response="State")
+    @group.get("/{id:uuid}", permission="read", response="State")
     async def read_state(request: web.Request) -> web.Reply:
         """The state with that id."""
         storage = request.kernel.storage
@@ -50,7 +50,7 @@ def state_routes(group: web.Group, table: sa.Table, run_column: str, missing: st
             raise errors.NotFound(missing)
         return web.raw(wire.one(storage.dialect, rows[0]))
 
-    @group.get("/", query=query, response="State[]")
+    @group.get("/", permission="read", query=query, response="State[]")
     async def read_states(request: web.Request) -> web.Reply:
         """The states that a run went through, oldest first."""
         storage = request.kernel.storage

@@ -23,7 +23,7 @@ web.describe("TaskRun", TASK_RUN_WIRE)
 _PENDING = StateCreate.model_validate({"type": "PENDING"})
 
 
-@group.post("/", body=TaskRunCreate, status=(201, 200), response="TaskRun")
+@group.post("/", permission="run", body=TaskRunCreate, status=(201, 200), response="TaskRun")
 async def create_task_run(request: web.Request, body: TaskRunCreate) -> web.Reply:
     """Create a task run, PENDING unless another state is given; one with the same keys is answered instead (200)."""
     kernel = request.kernel
@@ -36,7 +36,7 @@ async def create_task_run(request: web.Request, body: TaskRunCreate) -> web.Repl
     return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()), 201 if new else 200)
 
 
-@group.patch("/{id:uuid}", body=TaskRunUpdate, status=204)
+@group.patch("/{id:uuid}", permission="run", body=TaskRunUpdate, status=204)
 async def update_task_run(request: web.Request, body: TaskRunUpdate) -> web.Reply:
     """Rename a task run."""
     kernel = request.kernel
@@ -46,7 +46,7 @@ async def update_task_run(request: web.Request, body: TaskRunUpdate) -> web.Repl
     return web.no_content()
 
 
-@group.get("/{id:uuid}", response="TaskRun")
+@group.get("/{id:uuid}", permission="read", response="TaskRun")
 async def read_task_run(request: web.Request) -> web.Reply:
     """The task run with that id."""
     kernel = request.kernel
@@ -56,7 +56,7 @@ async def read_task_run(request: web.Request) -> web.Reply:
     return web.raw(TASK_RUN_WIRE.one(kernel.storage.dialect, row, kernel.clock.now()))
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_task_run(request: web.Request) -> web.Reply:
     """Delete a task run, its states and its logs."""
     if not await request.kernel.storage.write(queries.delete, request.path["id"]):
@@ -64,7 +64,14 @@ async def delete_task_run(request: web.Request) -> web.Reply:
     return web.no_content()
 
 
-@group.post("/{id:uuid}/set_state", body=SetState, embed=True, status=(201, 200), response="OrchestrationResult")
+@group.post(
+    "/{id:uuid}/set_state",
+    permission="run",
+    body=SetState,
+    embed=True,
+    status=(201, 200),
+    response="OrchestrationResult",
+)
 async def set_task_run_state(request: web.Request, body: SetState) -> web.Reply:
     """Propose a state; the verdict says what became of it. 201 when a state was made, else 200."""
     move = await set_state(

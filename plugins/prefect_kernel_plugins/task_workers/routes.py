@@ -21,7 +21,7 @@ class TaskWorkerQuery(Lenient):
     task_worker_filter: TaskWorkerFilter | None = None
 
 
-@group.post("/filter", body=TaskWorkerQuery, embed=True, response="TaskWorkerResponse[]")
+@group.post("/filter", permission="read", body=TaskWorkerQuery, embed=True, response="TaskWorkerResponse[]")
 async def read_task_workers(request: web.Request, body: TaskWorkerQuery) -> web.Reply:
     """The connected workers, or those that serve certain task keys."""
     wanted = set(body.task_worker_filter.task_keys) if body.task_worker_filter else set()

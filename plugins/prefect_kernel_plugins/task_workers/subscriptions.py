@@ -63,7 +63,7 @@ async def _frame(socket: web.WebSocket) -> dict[str, Any]:
     return frame if isinstance(frame, dict) else {}
 
 
-@sockets.websocket("/scheduled")
+@sockets.websocket("/scheduled", permission="run")
 async def scheduled_task_subscription(socket: web.WebSocket) -> None:
     """Task runs of the subscribed keys; each is sent again to somebody when it is not acknowledged."""
     if not await socket.handshake():

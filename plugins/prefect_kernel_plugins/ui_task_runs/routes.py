@@ -162,7 +162,7 @@ def _one(id: str) -> Unit[Any]:
     return rows[0] if rows else None
 
 
-@group.get("/{id:uuid}", response="UITaskRun")
+@group.get("/{id:uuid}", permission="read", response="UITaskRun")
 async def read_task_run_with_flow_run_name(request: web.Request) -> web.Reply:
     """A task run with the name of its flow run."""
     kernel = request.kernel

@@ -88,7 +88,7 @@ async def _delete(request: web.Request, **key: str) -> web.Reply:
     return web.no_content()
 
 
-@group.post("/", body=VariableCreate, status=201, response="Variable")
+@group.post("/", permission="edit", body=VariableCreate, status=201, response="Variable")
 async def create_variable(request: web.Request, body: VariableCreate) -> web.Reply:
     """Make a variable; its name must be free."""
     kernel = request.kernel
@@ -100,13 +100,13 @@ async def create_variable(request: web.Request, body: VariableCreate) -> web.Rep
     return web.json(row, 201)
 
 
-@group.get("/{id:uuid}", response="Variable")
+@group.get("/{id:uuid}", permission="read", response="Variable")
 async def read_variable(request: web.Request) -> web.Reply:
     """The variable with that id."""
     return _answer(request, await request.kernel.storage.read(queries.by_id, request.path["id"]))
 
 
-@group.get("/name/{name}", response="Variable")
+@group.get("/name/{name}", permission="read", response="Variable")
 async def read_variable_by_name(request: web.Request) -> web.Reply:
     """The variable of that name."""
     return _answer(request, await request.kernel.storage.read(queries.by_name, request.path["name"]))
@@ -129,25 +129,25 @@ async def count_variables(request: web.Request, body: Any) -> web.Reply:
     return web.raw(await request.kernel.storage.read(read_number, statement, params))
 
 
-@group.patch("/{id:uuid}", body=VariableUpdate, status=204)
+@group.patch("/{id:uuid}", permission="edit", body=VariableUpdate, status=204)
 async def update_variable(request: web.Request, body: VariableUpdate) -> web.Reply:
     """Change the members that are given."""
     return await _update(request, body, id=request.path["id"])
 
 
-@group.patch("/name/{name}", body=VariableUpdate, status=204)
+@group.patch("/name/{name}", permission="edit", body=VariableUpdate, status=204)
 async def update_variable_by_name(request: web.Request, body: VariableUpdate) -> web.Reply:
     """Change the members that are given."""
     return await _update(request, body, name=request.path["name"])
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_variable(request: web.Request) -> web.Reply:
     """Delete a variable."""
     return await _delete(request, id=request.path["id"])
 
 
-@group.delete("/name/{name}", status=204)
+@group.delete("/name/{name}", permission="edit", status=204)
 async def delete_variable_by_name(request: web.Request) -> web.Reply:
     """Delete a variable."""
     return await _delete(request, name=request.path["name"])

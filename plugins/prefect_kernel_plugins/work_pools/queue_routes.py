@@ -38,7 +38,9 @@ def create(kernel: Kernel, pool: str, body: WorkQueueCreate, now: datetime) -> U
     return (yield from reads.queue_row_by_id(row["id"]))
 
 
-@group.post("/{work_pool_name}/queues", body=WorkQueueCreate, status=201, response="WorkQueueResponse")
+@group.post(
+    "/{work_pool_name}/queues", permission="edit", body=WorkQueueCreate, status=201, response="WorkQueueResponse"
+)
 async def create_work_pool_queue(request: web.Request, body: WorkQueueCreate) -> web.Reply:
     """Make a queue; its name must be free in its pool."""
     kernel = request.kernel
@@ -51,7 +53,7 @@ async def create_work_pool_queue(request: web.Request, body: WorkQueueCreate) ->
     return web.raw(QUEUE_WIRE.one(kernel.storage.dialect, row), 201)
 
 
-@group.get("/{work_pool_name}/queues/{name}", response="WorkQueueResponse")
+@group.get("/{work_pool_name}/queues/{name}", permission="read", response="WorkQueueResponse")
 async def read_work_pool_queue(request: web.Request) -> web.Reply:
     """The queue of that name."""
     kernel = request.kernel
@@ -89,7 +91,7 @@ def update(kernel: Kernel, pool: str, queue: str, changes: dict[str, Any], now: 
     yield from queues.update(kernel, found, its_pool, changes, now, shift=True)
 
 
-@group.patch("/{work_pool_name}/queues/{name}", body=WorkQueueUpdate, status=204)
+@group.patch("/{work_pool_name}/queues/{name}", permission="edit", body=WorkQueueUpdate, status=204)
 async def update_work_pool_queue(request: web.Request, body: WorkQueueUpdate) -> web.Reply:
     """Change the members that are given; queues whose priority is taken move behind."""
     kernel = request.kernel
@@ -105,7 +107,7 @@ def delete(kernel: Kernel, pool: str, queue: str, now: datetime) -> Unit[None]:
     yield from queues.delete(kernel, found, its_pool, now, shift=True)
 
 
-@group.delete("/{work_pool_name}/queues/{name}", status=204)
+@group.delete("/{work_pool_name}/queues/{name}", permission="edit", status=204)
 async def delete_work_pool_queue(request: web.Request) -> web.Reply:
     """Delete a queue that is not its pool's default queue."""
     kernel = request.kernel

@@ -63,7 +63,7 @@ def create(kernel: Kernel, body: WorkPoolCreate, now: datetime) -> Unit[Any]:
     return (yield from reads.pool_row(pool["name"]))
 
 
-@group.post("/", body=WorkPoolCreate, status=201, response="WorkPoolResponse")
+@group.post("/", permission="edit", body=WorkPoolCreate, status=201, response="WorkPoolResponse")
 async def create_work_pool(request: web.Request, body: WorkPoolCreate) -> web.Reply:
     """Make a work pool; its name must be free."""
     if reserved(body.name):
@@ -77,7 +77,7 @@ async def create_work_pool(request: web.Request, body: WorkPoolCreate) -> web.Re
     return web.raw(_wire(request).one(kernel.storage.dialect, row), 201)
 
 
-@group.get("/{name}", response="WorkPoolResponse")
+@group.get("/{name}", permission="read", response="WorkPoolResponse")
 async def read_work_pool(request: web.Request) -> web.Reply:
     """The work pool of that name."""
     kernel = request.kernel
@@ -112,7 +112,7 @@ def update(kernel: Kernel, name: str, changes: dict[str, Any], now: datetime) ->
     return id
 
 
-@group.patch("/{name}", body=WorkPoolUpdate, status=204)
+@group.patch("/{name}", permission="edit", body=WorkPoolUpdate, status=204)
 async def update_work_pool(request: web.Request, body: WorkPoolUpdate) -> web.Reply:
     """Change the members that are given; in reserved pools that may be the limit, and whether it is paused."""
     name, kernel = request.path["name"], request.kernel
@@ -139,7 +139,7 @@ def delete(kernel: Kernel, name: str, now: datetime) -> Unit[str]:
     return id
 
 
-@group.delete("/{name}", status=204)
+@group.delete("/{name}", permission="edit", status=204)
 async def delete_work_pool(request: web.Request) -> web.Reply:
     """Delete a work pool with its queues and workers."""
     name, kernel = request.path["name"], request.kernel
@@ -171,7 +171,13 @@ async def read_work_pool_concurrency_status(request: web.Request, body: PoolStat
     )
 
 
-@group.post("/{name}/get_scheduled_flow_runs", body=ScheduledRuns, embed=True, response="WorkerFlowRunResponse[]")
+@group.post(
+    "/{name}/get_scheduled_flow_runs",
+    permission="run",
+    body=ScheduledRuns,
+    embed=True,
+    response="WorkerFlowRunResponse[]",
+)
 async def get_scheduled_flow_runs(request: web.Request, body: ScheduledRuns) -> web.Reply:
     """The runs that a worker may start now, and a sign of life of the queues that it asked for."""
     kernel = request.kernel

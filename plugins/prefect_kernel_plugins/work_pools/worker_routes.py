@@ -23,13 +23,13 @@ _Workers: Any = WORKER_FILTER.model | None
 WorkerList: Any = create_model("WorkerList", __base__=Listed, workers=(_Workers, None))
 
 
-@group.websocket("/{work_pool_name}/workers/connect")
+@group.websocket("/{work_pool_name}/workers/connect", permission="run")
 async def worker_channel_connect(socket: web.WebSocket) -> None:
     """The channel of a worker."""
     await channel.serve(socket)
 
 
-@group.post("/{work_pool_name}/workers/heartbeat", body=Heartbeat, embed=True, status=204)
+@group.post("/{work_pool_name}/workers/heartbeat", permission="run", body=Heartbeat, embed=True, status=204)
 async def worker_heartbeat(request: web.Request, body: Heartbeat) -> web.Reply:
     """A worker's sign of life; a worker that is not known is made."""
     pool = request.path["work_pool_name"]
@@ -56,7 +56,7 @@ def delete(pool: str, name: str) -> Unit[None]:
         raise errors.NotFound("Worker not found.")
 
 
-@group.delete("/{work_pool_name}/workers/{name}", status=204)
+@group.delete("/{work_pool_name}/workers/{name}", permission="edit", status=204)
 async def delete_worker(request: web.Request) -> web.Reply:
     """Forget a worker."""
     await request.kernel.storage.write(delete, request.path["work_pool_name"], request.path["name"])

@@ -51,7 +51,7 @@ def create(kernel: Kernel, body: WorkQueueCreate, now: datetime) -> Unit[bytes |
     return (yield from reads.one(kernel, id))
 
 
-@group.post("/", body=WorkQueueCreate, status=201, response="WorkQueueResponse")
+@group.post("/", permission="edit", body=WorkQueueCreate, status=201, response="WorkQueueResponse")
 async def create_work_queue(request: web.Request, body: WorkQueueCreate) -> web.Reply:
     """Make a queue in the pool of agents."""
     kernel = request.kernel
@@ -75,7 +75,7 @@ def update(kernel: Kernel, id: str, changes: dict[str, Any], now: datetime) -> U
     yield from queues.update(kernel, *found, changes, now, shift=False)
 
 
-@group.patch("/{id:uuid}", body=WorkQueueUpdate, status=204)
+@group.patch("/{id:uuid}", permission="edit", body=WorkQueueUpdate, status=204)
 async def update_work_queue(request: web.Request, body: WorkQueueUpdate) -> web.Reply:
     """Change the members that are given."""
     kernel = request.kernel
@@ -95,14 +95,14 @@ def _by_name(kernel: Kernel, name: str) -> Unit[bytes | None]:
     return None if id is None else (yield from reads.one(kernel, id))
 
 
-@group.get("/name/{name}", response="WorkQueueResponse")
+@group.get("/name/{name}", permission="read", response="WorkQueueResponse")
 async def read_work_queue_by_name(request: web.Request) -> web.Reply:
     """The queue of that name in the pool of agents."""
     kernel = request.kernel
     return _found(await kernel.storage.read(_by_name, kernel, request.path["name"]))
 
 
-@group.get("/{id:uuid}", response="WorkQueueResponse")
+@group.get("/{id:uuid}", permission="read", response="WorkQueueResponse")
 async def read_work_queue(request: web.Request) -> web.Reply:
     """The queue with that id."""
     kernel = request.kernel
@@ -125,7 +125,7 @@ def _is_true(request: web.Request, name: str) -> bool:
         raise errors.InvalidRequest(details, orjson.loads(request.content or b"null")) from None
 
 
-@group.post("/{id:uuid}/get_runs", body=QueueRuns, embed=True, response="FlowRunResponse[]")
+@group.post("/{id:uuid}/get_runs", permission="run", body=QueueRuns, embed=True, response="FlowRunResponse[]")
 async def read_work_queue_runs(request: web.Request, body: QueueRuns) -> web.Reply:
     """The runs that an agent may start now; asking counts as a poll, unless the UI does it."""
     kernel, id = request.kernel, request.path["id"]
@@ -155,7 +155,7 @@ def delete(kernel: Kernel, id: str, now: datetime) -> Unit[None]:
     yield from queues.delete(kernel, *found, now, shift=False)
 
 
-@group.delete("/{id:uuid}", status=204)
+@group.delete("/{id:uuid}", permission="edit", status=204)
 async def delete_work_queue(request: web.Request) -> web.Reply:
     """Delete a queue that is not its pool's default queue."""
     kernel = request.kernel
@@ -179,7 +179,7 @@ async def read_work_queue_concurrency_status(request: web.Request, body: QueueSt
     return web.json(found)
 
 
-@group.get("/{id:uuid}/status", response="WorkQueueStatusDetail")
+@group.get("/{id:uuid}/status", permission="read", response="WorkQueueStatusDetail")
 async def read_work_queue_status(request: web.Request) -> web.Reply:
     """Whether a queue is polled, and its runs are in time."""
     kernel = request.kernel
