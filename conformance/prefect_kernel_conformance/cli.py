@@ -113,17 +113,18 @@ def main(
         sides = {}
         for name, found in where.items():
             database = connect(found.database_url) if found.database_url else None
-            sides[name] = Side(name, found.api_url, database, found.home)
+            python = name == "reference" or against_itself
+            sides[name] = Side(name, found.api_url, database, found.home, python=python)
             stack.callback(sides[name].close)
         declared = declared_deviations.load()
-        judge = Judge(
-            sides["reference"], sides["kernel"], declared, compare_databases=rows, against_itself=against_itself
-        )
+        judge = Judge(sides["reference"], sides["kernel"], declared, compare_databases=rows)
         if judge.has_databases and any(case.world for case in chosen):
             world.seed_both(judge)
         results = play_all(judge, chosen, show_progress=sys.stderr.isatty(), shorten=first)
+        if locked := sum(side.locked for side in sides.values()):
+            results.notes.append(f"Python Prefect found its database locked {locked} times, and was asked again.")
         if judge.repeated:
-            results.notes.append(f"Python Prefect answered 503 in {judge.repeated} cases, which were played again.")
+            results.notes.append(f"{judge.repeated} cases were played again, because it did not get over that.")
         if flows or "client_flows" in only:
             from .flows.harness import play_flows
 

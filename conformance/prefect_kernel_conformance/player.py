@@ -14,17 +14,28 @@ from .script import MISSING, Case, Race, Request, Rows, Scope, Seed, Socket, Ste
 from .websocket import converse
 
 POLL_SECONDS = 0.25
+LOCKED_SECONDS = 10.0
+LOCKED_PAUSE = 0.05
 
 
 class Side:
-    """One of the two servers: its URL and, when known, its database."""
+    """One of the two servers: its URL and, when known, its database.
 
-    def __init__(self, name: str, api_url: str, database: Database | None = None, home: str = "") -> None:
+    `locks`: it is a Python Prefect on SQLite, which writes in the background, and now and then answers 503 to a request
+    because it found its own database locked. It has done nothing then, and is asked again, as clients do.
+    """
+
+    def __init__(
+        self, name: str, api_url: str, database: Database | None = None, home: str = "", *, python: bool = False
+    ) -> None:
         self.name = name
         self.api_url = api_url.rstrip("/")
         self.client = Client(self.api_url, home)
         self.database = database
         self.requests = 0
+        self.locks = python and (database is None or database.dialect == "sqlite")
+        self.locked = 0
+        """How often it was asked again."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -77,7 +88,10 @@ def _play_step(side: Side, step: Step, scope: Scope) -> dict[str, Any]:
     raise TypeError(f"unknown step {step!r}")
 
 
-def prepare(client: Client, step: Request, scope: Scope) -> tuple[str, str, bytes | None, dict[str, str]]:
+Prepared = tuple[str, str, bytes | None, dict[str, str]]
+
+
+def prepare(client: Client, step: Request, scope: Scope) -> Prepared:
     """A request as it goes over the wire."""
     path = scope.resolve(step.path)
     target = path if step.outside_api else client.url.removeprefix(client.origin) + path
@@ -98,7 +112,7 @@ def prepare(client: Client, step: Request, scope: Scope) -> tuple[str, str, byte
 def _play_request(side: Side, step: Request, scope: Scope) -> Answer:
     prepared = prepare(side.client, step, scope)
     side.requests += 1
-    answer = side.client.send(*prepared)
+    answer = _send(side, prepared)
     if step.until is not None:
         key, wanted = step.until
         give_up = time.monotonic() + 30
@@ -107,6 +121,17 @@ def _play_request(side: Side, step: Request, scope: Scope) -> Answer:
             side.requests += 1
             answer = side.client.send(*prepared)
     return answer
+
+
+def _send(side: Side, prepared: Prepared) -> Answer:
+    """Send a request, and again when the server found its own database locked."""
+    give_up = time.monotonic() + LOCKED_SECONDS
+    while True:
+        answer = side.client.send(*prepared)
+        if not side.locks or answer.status != 503 or time.monotonic() > give_up:
+            return answer
+        side.locked += 1
+        time.sleep(LOCKED_PAUSE)
 
 
 def _reached(body: Any, key: str, wanted: int) -> bool:
