@@ -105,10 +105,11 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return found
 
 
-def _operation(endpoint: Endpoint, body: dict[str, Any] | None, components: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    path: str, endpoint: Endpoint, body: dict[str, Any] | None, components: dict[str, Any]
+) -> dict[str, Any]:
     lines = (endpoint.handler.__doc__ or "").strip().split("\n", 1)
-    name, place = endpoint.handler.__name__, re.sub(r"[^a-z0-9]+", "_", endpoint.path.lower()).strip("_")
-    name, place = endpoint.handler.__name__, re.sub(r"[^a-z0-9]+", "_", endpoint.path.lower()).strip("_")
+    name, place = endpoint.handler.__name__, re.sub(r"[^a-z0-9]+", "_", path.lower()).strip("_")
     operation: dict[str, Any] = {
         "tags": [endpoint.group],
         "summary": name.replace("_", " ").title(),
@@ -147,7 +148,7 @@ def document(kernel: Kernel, version: str) -> dict[str, Any]:
     ]
     bodies = _body_schemas((e for _, e in endpoints), components)
     for path, endpoint in endpoints:
-        operation = _operation(endpoint, bodies.get(id(endpoint)), components)
+        operation = _operation(path, endpoint, bodies.get(id(endpoint)), components)
         paths.setdefault(_PARAMETER.sub(r"{\1}", path), {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
