@@ -173,8 +173,7 @@ class Kernel:
     @property
     def lease_driver(self) -> LeaseDriver:
         """The lease storage that the settings choose."""
-        name = self.settings.server.concurrency.lease_storage
-        driver: LeaseDriver = self._driver("kernel_lease_storages", name, "lease storage")[1]
+        driver: LeaseDriver = self._driver("kernel_lease_storages", self.settings.lease_storage, "lease storage")[1]
         return driver
 
     @property
@@ -210,7 +209,7 @@ class Kernel:
         enter = self._stack.enter_async_context
         settings = self.settings
         self.clock = clock or self._driver("kernel_clocks", "system", "clock")[1].open()
-        leases = self._driver("kernel_lease_storages", settings.server.concurrency.lease_storage, "lease storage")
+        leases = self._driver("kernel_lease_storages", settings.lease_storage, "lease storage")
         broker = self._driver("kernel_brokers", settings.server.events.messaging_broker, "broker")
         await self.open_storage(self._stack)
         self.leases = await enter(self._opened(*leases, "lease storage"))

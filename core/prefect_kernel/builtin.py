@@ -17,6 +17,7 @@ DEFAULT = (
     "prefect_kernel_plugins.server_hypercorn",
     "prefect_kernel_plugins.server_uvicorn",
     "prefect_kernel_plugins.broker_memory",
+    "prefect_kernel_plugins.leases_database",
     "prefect_kernel_plugins.leases_memory",
     "prefect_kernel_plugins.leases_filesystem",
     "prefect_kernel_plugins.flows",

@@ -74,7 +74,10 @@ def kernel_clocks() -> Iterable[ClockDriver]:
 
 @hookspec
 def kernel_lease_storages() -> Iterable[LeaseDriver]:
-    """Offer places for leases; PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE chooses one by name or alias."""
+    """Offer places for leases; PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE chooses one by name or alias.
+
+    Without it, leases are where `database` puts them.
+    """
 
 
 @hookspec

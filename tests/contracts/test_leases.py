@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from prefect_kernel.app import Kernel
 from prefect_kernel.ports.leases import LeaseStorage
 from prefect_kernel.settings import load
 from prefect_kernel.testing.contracts import LeaseContract
@@ -31,3 +35,26 @@ class TestFilesystem(LeaseContract):
 
     def open(self, tmp_path: Path) -> AbstractAsyncContextManager[LeaseStorage]:
         return _open(leases_filesystem, tmp_path)
+
+
+class TestDatabase(LeaseContract):
+    """Leases in the server's database, which is where they are when nobody says otherwise."""
+
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def on_a_database(self, prepared_url: str) -> None:
+        """Each test on SQLite and on PostgreSQL."""
+        self.url = prepared_url
+
+    @asynccontextmanager
+    async def open(self, tmp_path: Path) -> AsyncIterator[LeaseStorage]:
+        overrides = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": self.url, "kernel.no_autoload": True}
+        kernel = Kernel(load(environ={"PREFECT_HOME": str(tmp_path)}, cwd=tmp_path, overrides=overrides))
+        await kernel.open(paused=True)
+        try:
+            assert kernel.lease_driver.name == "database"
+            self.storage = kernel.storage
+            yield kernel.leases
+        finally:
+            await kernel.close()

@@ -31,9 +31,6 @@ def run(
     """Serve until told to stop; `more` are further settings from the command line, or None."""
     given: dict[str, Any] = {"server.api.host": host, "server.api.port": port, "kernel.server": server, **(more or {})}
     settings = prepare(given=given, **plugin_options)
-    if workers > 1 and _is_default(settings, "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"):
-        given["server.concurrency.lease_storage"] = "filesystem"  # in memory, each worker would know its own only
-        settings = prepare(given=given, **plugin_options)
     kernel = Kernel(settings)
     runner = kernel.server_runner(settings.kernel.server)
     config = serve_config(settings)
@@ -62,10 +59,6 @@ def run(
 
     gc.freeze()  # so that the collector of a worker does not copy pages that all share; there it is enabled again
     sys.exit(run_workers(workers, work))
-
-
-def _is_default(settings: Settings, name: str) -> bool:
-    return any(row.name == name and row.source == "default" for row in settings.describe())
 
 
 def shared_leases(kernel: Kernel) -> list[str]:

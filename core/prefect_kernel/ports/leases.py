@@ -51,11 +51,13 @@ class LeaseStorage(Protocol):
         """Store a lease."""
         ...
 
-    def renew(self, unit: Declares, id: str, expires: datetime) -> None:
+    # A unit that has read the lease, and decides because of what it has seen, says so by `seen`. A storage in the
+    # database then has it decide again when the lease has been renewed or revoked in the meantime.
+    def renew(self, unit: Declares, id: str, expires: datetime, seen: Lease | None = None) -> None:
         """Move a lease's end. Nothing happens when there is no such lease (any more)."""
         ...
 
-    def revoke(self, unit: Declares, id: str) -> None:
+    def revoke(self, unit: Declares, id: str, seen: Lease | None = None) -> None:
         """Forget a lease, if it is there."""
         ...
 
@@ -74,6 +76,13 @@ class LeaseStorage(Protocol):
 
     def of_holder(self, holder_id: str, limit_ids: list[str], now: datetime) -> Unit[list[Lease]]:
         """The leases that one run has on any of these limits and whose time has not run out, oldest first."""
+        ...
+
+    def leased(self, limit_id: str) -> Unit[int | None]:
+        """How many slots of a limit are leased, whether the leases' time has run out or not.
+
+        None from a storage that may lose leases while their slots stay taken.
+        """
         ...
 
 

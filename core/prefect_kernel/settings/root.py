@@ -91,6 +91,12 @@ class Settings(Group):
         return shown_url(self.database_url)
 
     @property
+    def lease_storage(self) -> str:
+        """Name or alias of the lease storage: the database's own, which Prefect does not have, unless one was given."""
+        given = self._resolution.found.get(("server", "concurrency", "lease_storage"))
+        return "database" if given is None else self.server.concurrency.lease_storage
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd but no error, a sentence each."""
         return tuple(self._sources.warnings)

@@ -60,7 +60,7 @@ class ServerConcurrencySettings(Group):
 
     lease_storage: str = field(
         "prefect.server.concurrency.lease_storage.memory",
-        "Where leases are kept; Prefect's module names stand for the kernel's own storages.",
+        "Where leases are kept: Prefect's module names stand for the kernel's own storages; unset, in the database.",
     )
     initial_deployment_lease_duration: float = field(
         300.0, "Seconds for which the slot of a deployment's run is leased at first.", ge=30, le=3600

@@ -110,7 +110,7 @@ def page(kernel: Kernel, now: datetime, number: int, offset: int) -> Unit[list[d
 
 def _revoke_all(kernel: Kernel, declared: Declared, limit_id: str, now: datetime) -> Unit[None]:
     for lease in (yield from kernel.leases.of_limit(limit_id, now)):
-        kernel.leases.revoke(declared, lease.id)
+        kernel.leases.revoke(declared, lease.id, lease)
 
 
 def reset(kernel: Kernel, tag: str, holders: list[uuid.UUID] | None, now: datetime) -> Unit[Declared | None]:

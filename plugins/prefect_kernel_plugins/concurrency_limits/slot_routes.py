@@ -84,7 +84,7 @@ def give_back(kernel: Kernel, body: SlotsOfTaskRun, now: datetime) -> Unit[tuple
     ids = [limit["id"] for limit in limits.values()]
     for lease in (yield from kernel.leases.of_holder(run_id, ids, now)) if ids else ():
         declared.write(slots.release(kernel.settings, list(lease.limit_ids), lease.slots, now))
-        kernel.leases.revoke(declared, lease.id)
+        kernel.leases.revoke(declared, lease.id, lease)
     shown = [_minimal(limit, limit["name"]) for limit in limits.values()]
     for tag, limit in before.items():
         if tag not in limits and run_id in limit["active_slots"]:

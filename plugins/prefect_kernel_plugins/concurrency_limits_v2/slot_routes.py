@@ -144,7 +144,7 @@ def end_lease(kernel: Kernel, lease_id: str, now: datetime, *, only_expired: boo
         return declared
     held = (now - lease.created).total_seconds()
     declared.write(slots.release(kernel.settings, list(lease.limit_ids), lease.slots, now, held))
-    kernel.leases.revoke(declared, lease_id)
+    kernel.leases.revoke(declared, lease_id, lease)
     yield from carry_out(declared.writes)
     return declared
 
@@ -164,7 +164,7 @@ def renew(kernel: Kernel, lease_id: str, seconds: float, now: datetime) -> Unit[
     if lease is None:
         return None
     declared = Declared()
-    kernel.leases.renew(declared, lease_id, lease.new([], 0, now, seconds).expires)
+    kernel.leases.renew(declared, lease_id, lease.new([], 0, now, seconds).expires, lease)
     yield from carry_out(declared.writes)
     return declared
 

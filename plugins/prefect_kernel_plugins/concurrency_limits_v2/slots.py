@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,9 +19,6 @@ from prefect_kernel.sql import Call, Statement, Unit, by_dialect, in_list
 from prefect_kernel.sql.types import Timestamp
 
 from .tables import concurrency_limit_v2 as t
-
-if TYPE_CHECKING:
-    from prefect_kernel.app import Kernel
 
 MINIMUM_OCCUPANCY = 0.1
 """Seconds per slot below which an average never falls: it is divided by."""
@@ -131,12 +128,6 @@ def release(settings: Any, ids: list[str], slots: int, now: datetime, occupancy_
     if not occupancy_seconds:
         return _RELEASE.bind(values)
     return _RELEASE_OCCUPIED.bind({**values, "per_slot": max(occupancy_seconds / slots, MINIMUM_OCCUPANCY)})
-
-
-def release_slots(kernel: Kernel, limits: list[dict[str, Any]], slots: int, now: datetime) -> Unit[None]:
-    """Give slots back within a unit; limits that are switched off keep theirs."""
-    if limits:
-        yield release(kernel.settings, [limit["id"] for limit in limits], slots, now)
 
 
 def active_slots_now(dialect: str) -> Any:

@@ -15,7 +15,7 @@ from prefect_kernel.sql.types import JSON, UUID, Timestamp
 from ..common.job_variables import check_job_variables
 from ..common.parameters import CircularReference, ParameterError
 from ..common.policies import policy_to_json
-from ..concurrency_limits_v2.slots import release_slots
+from ..concurrency_limits_v2.held import give_back
 from ..deployments.tables import deployment
 from ..logs.tables import log
 from ..work_pools.tables import work_pool, work_queue
@@ -122,10 +122,8 @@ def delete(kernel: Kernel, id: str, now: datetime) -> Unit[Declared | None]:
     declared = Declared()
     held = context.get("deployment")
     if held and held["limit"] and state is not None and state.type in ("PENDING", "RUNNING", "CANCELLING"):
-        yield from release_slots(kernel, [held["limit"]], 1, now)
         lease = state.details["deployment_concurrency_lease_id"]
-        if lease is not None:
-            kernel.leases.revoke(declared, lease)
+        yield from give_back(kernel, declared, id, lease, held["limit"], now)
     deleted = yield _DELETE(run_id=id, seen_state_id=run["state_id"])
     if not deleted:
         raise errors.Raced

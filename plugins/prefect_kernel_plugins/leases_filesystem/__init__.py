@@ -65,10 +65,10 @@ class FilesystemLeases:
     def create(self, unit: Declares, lease: Lease) -> None:
         unit.on_commit.append(_in_thread(self._put, lease))
 
-    def renew(self, unit: Declares, id: str, expires: datetime) -> None:
+    def renew(self, unit: Declares, id: str, expires: datetime, seen: Lease | None = None) -> None:
         unit.on_commit.append(_in_thread(self._prolong, id, expires))
 
-    def revoke(self, unit: Declares, id: str) -> None:
+    def revoke(self, unit: Declares, id: str, seen: Lease | None = None) -> None:
         unit.on_commit.append(_in_thread(self._drop, id))
 
     def get(self, id: str) -> Unit[Lease | None]:
@@ -100,6 +100,10 @@ class FilesystemLeases:
             for lease in self._held(now)
             if lease.holder is not None and lease.holder["id"] == holder_id and not wanted.isdisjoint(lease.limit_ids)
         ]
+
+    def leased(self, limit_id: str) -> Unit[int | None]:
+        yield from ()
+        return None
 
     # ------------------------------------------------------------ reading
     def _file(self, id: str) -> Path:

@@ -152,3 +152,29 @@ CREATE INDEX kernel_ix_automation_action__due ON kernel_automation_action (due) 
 
 UPDATE kernel_alembic_version SET version_num='0007' WHERE kernel_alembic_version.version_num = '0006';
 
+CREATE TABLE kernel_lease (
+    lease_id UUID NOT NULL, 
+    number INTEGER NOT NULL, 
+    limit_id UUID, 
+    slots INTEGER NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    expires TIMESTAMP WITH TIME ZONE NOT NULL, 
+    holder_type VARCHAR, 
+    holder_id UUID, 
+    PRIMARY KEY (lease_id, number)
+);
+
+DROP INDEX IF EXISTS kernel_ix_lease__expires;
+
+CREATE INDEX kernel_ix_lease__expires ON kernel_lease (expires) WHERE number = 0;
+
+DROP INDEX IF EXISTS kernel_ix_lease__limit;
+
+CREATE INDEX kernel_ix_lease__limit ON kernel_lease (limit_id) WHERE limit_id IS NOT NULL;
+
+DROP INDEX IF EXISTS kernel_ix_lease__holder;
+
+CREATE INDEX kernel_ix_lease__holder ON kernel_lease (holder_id) WHERE holder_id IS NOT NULL;
+
+UPDATE kernel_alembic_version SET version_num='0008' WHERE kernel_alembic_version.version_num = '0007';
+

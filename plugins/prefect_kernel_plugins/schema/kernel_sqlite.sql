@@ -145,3 +145,23 @@ CREATE INDEX IF NOT EXISTS kernel_ix_automation_action__due ON kernel_automation
 
 UPDATE kernel_alembic_version SET version_num='0007' WHERE kernel_alembic_version.version_num = '0006';
 
+CREATE TABLE kernel_lease (
+    lease_id CHAR(36) NOT NULL, 
+    number INTEGER NOT NULL, 
+    limit_id CHAR(36), 
+    slots INTEGER NOT NULL, 
+    created DATETIME NOT NULL, 
+    expires DATETIME NOT NULL, 
+    holder_type VARCHAR, 
+    holder_id CHAR(36), 
+    PRIMARY KEY (lease_id, number)
+);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_lease__expires ON kernel_lease (expires) WHERE number = 0;
+
+CREATE INDEX IF NOT EXISTS kernel_ix_lease__limit ON kernel_lease (limit_id) WHERE limit_id IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS kernel_ix_lease__holder ON kernel_lease (holder_id) WHERE holder_id IS NOT NULL;
+
+UPDATE kernel_alembic_version SET version_num='0008' WHERE kernel_alembic_version.version_num = '0007';
+

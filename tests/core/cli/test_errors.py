@@ -25,7 +25,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "unknown leases": (
         ["serve"],
         {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "etcd"},
-        "There is no lease storage named 'etcd'; known: filesystem, memory.",
+        "There is no lease storage named 'etcd'; known: database, filesystem, memory.",
     ),
     "unknown broker": (
         ["serve"],
@@ -47,7 +47,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "memory",
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@127.0.0.1:1/x",
         },
-        "Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of files",
+        "Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of database, files",
     ),
 }
 

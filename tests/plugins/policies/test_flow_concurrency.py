@@ -28,6 +28,8 @@ from .support import (
     deployment,
     judged,
     move,
+    no_reads,
+    run_reads,
     state,
     verdict,
 )
@@ -73,7 +75,8 @@ def test_a_free_slot_is_taken_with_a_lease() -> None:
     id = made.validated.details[LEASE]
     assert lease(kernel, id) is None
     commit(made)
-    assert lease(kernel, id) == Lease(id, (LIMIT,), 1, NOW, NOW + timedelta(seconds=300), None)
+    holder = {"type": "flow_run", "id": RUN}
+    assert lease(kernel, id) == Lease(id, (LIMIT,), 1, NOW, NOW + timedelta(seconds=300), holder)
 
 
 def test_the_grace_period_of_the_deployment_is_the_leases_time() -> None:
@@ -258,7 +261,7 @@ def test_a_run_that_must_wait_keeps_its_lease_up() -> None:
 @pytest.mark.parametrize("proposed", ["RUNNING", "CANCELLING"])
 @pytest.mark.parametrize(("version", "gone"), [("3.4.10", True), (None, True), ("3.4.11", False)])
 def test_old_clients_go_on_without_a_lease(proposed: str, version: str | None, gone: bool) -> None:
-    """The lease is dropped, the slot stays taken."""
+    """The lease is dropped; the slot stays taken, by a lease of the run that does not run out."""
     kernel = FakeKernel()
     held = hold(kernel)
     made = move(state("PENDING", **{LEASE: held.id}), state(proposed), kernel=kernel, client_version=version)
@@ -266,6 +269,8 @@ def test_old_clients_go_on_without_a_lease(proposed: str, version: str | None, g
     commit(made)
     assert (lease(kernel, held.id) is None) is gone
     assert made.writes == []
+    kept = run_reads(kernel.leases.of_holder(RUN, [LIMIT], NOW + timedelta(days=365)), no_reads)
+    assert [found.slots for found in kept] == [1] * gone
 
 
 # ---------------------------------------------------------------- EnforceDeploymentConcurrencyOnLate

@@ -13,7 +13,8 @@ from typing import Any
 from prefect_kernel.ports.leases import Lease
 from prefect_kernel.transition import ALL_STATES, REJECT, FlowRule, FlowTransform, Move, State
 
-from ...concurrency_limits_v2 import slots
+from ...concurrency_limits_v2 import held, slots
+from .task_concurrency import LEASE_SECONDS
 from .versions import LEASES_SINCE, OWN_DEPLOYMENT_SLOTS, is_at_least
 
 LEASE = "deployment_concurrency_lease_id"
@@ -28,6 +29,10 @@ def _lease_seconds(move: Move, deployment: dict[str, Any]) -> float:
     grace = (deployment["concurrency_options"] or {}).get("grace_period_seconds")
     own: float = move.kernel.settings.server.concurrency.initial_deployment_lease_duration
     return own if grace is None else grace
+
+
+def _holder(move: Move) -> dict[str, str]:
+    return {"type": "flow_run", "id": move.run["id"]}
 
 
 def _take(move: Move, lease: Lease) -> None:
@@ -73,7 +78,7 @@ class SecureFlowConcurrencySlots(FlowRule):
     def _secure(self, move: Move, deployment: dict[str, Any], limit: dict[str, Any]) -> Generator[Any, Any, None]:
         assert move.proposed is not None
         if (yield from slots.have_room([limit], 1, move.now)):
-            self._lease = Lease.new([limit["id"]], 1, move.now, _lease_seconds(move, deployment))
+            self._lease = Lease.new([limit["id"]], 1, move.now, _lease_seconds(move, deployment), _holder(move))
             move.proposed.details[LEASE] = self._lease.id
             return
         if (deployment["concurrency_options"] or {}).get("collision_strategy", "ENQUEUE") == "CANCEL_NEW":
@@ -102,7 +107,7 @@ class ValidateDeploymentConcurrencyAtRunning(FlowRule):
     __slots__ = ("_new", "_renewed")
 
     def before(self, move: Move) -> Any:
-        self._renewed: tuple[str, float] | None = None
+        self._renewed: tuple[Lease, float] | None = None
         self._new: Lease | None = None
         if move.initial is None or move.proposed is None:
             return None
@@ -118,13 +123,13 @@ class ValidateDeploymentConcurrencyAtRunning(FlowRule):
     def _validate(self, move: Move, lease_id: str, deployment: dict[str, Any]) -> Generator[Any, Any, None]:
         assert move.proposed is not None
         seconds = _lease_seconds(move, deployment)
-        if (yield from move.kernel.leases.get(lease_id)) is not None:
-            self._renewed = lease_id, seconds
+        lease = yield from move.kernel.leases.get(lease_id)
+        if lease is not None:
+            self._renewed = lease, seconds
             return
         limit = deployment["limit"]
         if (yield from slots.have_room([limit], 1, move.now)):
-            holder = {"type": "flow_run", "id": move.run["id"]}
-            self._new = Lease.new([limit["id"]], 1, move.now, seconds, holder)
+            self._new = Lease.new([limit["id"]], 1, move.now, seconds, _holder(move))
             move.proposed.details[LEASE] = self._new.id
             return
         message = "Deployment concurrency slot lost during provisioning - no slots available to continue execution"
@@ -139,21 +144,32 @@ class ValidateDeploymentConcurrencyAtRunning(FlowRule):
     def cleanup(self, move: Move) -> None:
         # A run that was told to wait keeps its slot, so its lease is renewed too.
         if self._renewed is not None:
-            lease_id, seconds = self._renewed
-            move.kernel.leases.renew(move, lease_id, move.now + timedelta(seconds=seconds))
+            lease, seconds = self._renewed
+            move.kernel.leases.renew(move, lease.id, move.now + timedelta(seconds=seconds), lease)
 
 
 class RemoveDeploymentConcurrencyLeaseForOldClientVersions(FlowRule):
-    """A client that does not know of leases cannot keep one up: its slot is held without."""
+    """A client that does not know of leases cannot keep one up: the slot is the run's until that stops.
+
+    So that it can be told whose the slot is, the lease is replaced by one that nobody knows of and that has no end.
+    """
 
     from_states = frozenset({"PENDING"})
     to_states = frozenset({"RUNNING", "CANCELLING"})
 
-    def after(self, move: Move) -> None:
-        if move.initial is not None and not is_at_least(move.client_version, LEASES_SINCE):
-            lease_id = move.initial.details[LEASE]
-            if lease_id:
-                move.kernel.leases.revoke(move, lease_id)
+    def after(self, move: Move) -> Any:
+        if move.initial is None or is_at_least(move.client_version, LEASES_SINCE):
+            return None
+        lease_id = move.initial.details[LEASE]
+        return self._hold(move, lease_id) if lease_id else None
+
+    @staticmethod
+    def _hold(move: Move, lease_id: str) -> Generator[Any, Any, None]:
+        lease = yield from move.kernel.leases.get(lease_id)
+        if lease is not None:
+            move.kernel.leases.revoke(move, lease_id, lease)
+            endless = Lease.new(list(lease.limit_ids), lease.slots, move.now, LEASE_SECONDS, _holder(move))
+            move.kernel.leases.create(move, endless)
 
 
 class EnforceDeploymentConcurrencyOnLate(FlowRule):
@@ -192,26 +208,6 @@ class ReleaseFlowConcurrencySlots(FlowTransform):
             return None
         if proposed.type == "SCHEDULED" and proposed.name == "AwaitingRetry" and move.status == REJECT:
             return None
-        lease_id = initial.details[LEASE]
-        if lease_id:
-            return self._release_lease(move, lease_id)
-        self._release(move, self._own_limit(move), 1)
-        return None
-
-    @staticmethod
-    def _own_limit(move: Move) -> list[str]:
         deployment = move.context["deployment"]
-        return [] if deployment is None or deployment["limit"] is None else [deployment["limit"]["id"]]
-
-    @staticmethod
-    def _release(move: Move, limit_ids: list[str], count: int) -> None:
-        if limit_ids:  # a limit that was deleted or switched off in the meantime has nothing to give back to
-            move.write(slots.release(move.kernel.settings, limit_ids, count, move.now))
-
-    def _release_lease(self, move: Move, lease_id: str) -> Generator[Any, Any, None]:
-        lease = yield from move.kernel.leases.get(lease_id)
-        if lease is None:
-            self._release(move, self._own_limit(move), 1)
-        else:
-            self._release(move, list(lease.limit_ids), lease.slots)
-            move.kernel.leases.revoke(move, lease_id)
+        limit = None if deployment is None else deployment["limit"]
+        return held.give_back(move.kernel, move, move.run["id"], initial.details[LEASE] or None, limit, move.now)

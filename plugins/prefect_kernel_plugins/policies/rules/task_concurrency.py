@@ -169,5 +169,5 @@ class ReleaseTaskConcurrencySlots(TaskTransform):
             ids = [limit["id"] for limit in limits]
             for lease in (yield from move.kernel.leases.of_holder(run_id, ids, move.now)):
                 move.write(slots.release(move.kernel.settings, list(lease.limit_ids), lease.slots, move.now))
-                move.kernel.leases.revoke(move, lease.id)
+                move.kernel.leases.revoke(move, lease.id, lease)
         move.write(_GIVE_BACK_OLD(tags=tags, run_id=run_id, now=move.now))
