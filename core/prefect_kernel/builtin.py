@@ -10,6 +10,7 @@ ESSENTIAL = (
     "prefect_kernel_plugins.policies",
     "prefect_kernel_plugins.root",
     "prefect_kernel_plugins.basic_auth",
+    "prefect_kernel_plugins.access",
 )
 """Built-ins that cannot be switched off."""
 

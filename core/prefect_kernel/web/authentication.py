@@ -40,7 +40,11 @@ class Caller:
 
 @runtime_checkable
 class Authenticator(Protocol):
-    """A way to find out who a caller is. Where there is any, everybody has to be known by one of them."""
+    """A way to find out who a caller is. Where there is any, everybody has to be known by one of them.
+
+    Two attributes may say more: `interactive`, that the web interface is to ask people for what lets them in (it sends
+    it as basic authentication), and `ambient`, that browsers need to send nothing, as behind a proxy that knows them.
+    """
 
     name: str
 
@@ -76,6 +80,8 @@ class Authentication:
     def __init__(self, ways: Sequence[tuple[str, Authenticator]], trusted: Collection[str], seconds: float) -> None:
         """`ways` are (plugin, authenticator); those of plugins that are not trusted have `seconds` for an answer."""
         self._ways = [(way, None if plugin in trusted else seconds) for plugin, way in ways]
+        self.interactive = any(getattr(way, "interactive", False) for _, way in ways)
+        """Whether the login page of the web interface is of use."""
 
     async def __call__(self, request: Request, endpoint: Endpoint | None) -> None:
         """Let a request pass, or raise Unauthorized or Forbidden; `endpoint` is None where there is no such route."""

@@ -46,6 +46,11 @@ class WebSocket:
         self._extension: dict[str, Any] = (scope.get("extensions") or {}).get(EXTENSION) or {}
         self._closed = False
 
+    def header(self, name: str) -> str | None:
+        """The (last) header of that lower-case name in the request that opened the socket."""
+        value = dict(self.scope["headers"]).get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
     async def accept(self, subprotocol: str | None = None) -> None:
         """Complete the opening handshake."""
         message = await self._receive()

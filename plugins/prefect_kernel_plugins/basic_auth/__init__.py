@@ -18,10 +18,11 @@ class BasicAuth:
     """Knows those who have the auth string: in the header `Authorization`, or in the first message of a WebSocket."""
 
     name = "basic"
+    interactive = True
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
-        self._caller = web.Caller("basic")
+        self._caller = web.Caller("basic", way=self.name)
 
     def _known(self, given: bytes) -> web.Caller | None:
         return self._caller if hmac.compare_digest(given, self._secret) else None

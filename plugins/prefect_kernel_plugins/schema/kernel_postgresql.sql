@@ -178,3 +178,68 @@ CREATE INDEX kernel_ix_lease__holder ON kernel_lease (holder_id) WHERE holder_id
 
 UPDATE kernel_alembic_version SET version_num='0008' WHERE kernel_alembic_version.version_num = '0007';
 
+CREATE TABLE kernel_api_key (
+    id UUID NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    name VARCHAR NOT NULL, 
+    digest VARCHAR NOT NULL, 
+    hint VARCHAR NOT NULL, 
+    scope VARCHAR NOT NULL, 
+    expires TIMESTAMP WITH TIME ZONE, 
+    created_by VARCHAR, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_user (
+    id UUID NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    updated TIMESTAMP WITH TIME ZONE NOT NULL, 
+    name VARCHAR NOT NULL, 
+    password VARCHAR NOT NULL, 
+    role VARCHAR NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_audit (
+    seq BIGSERIAL NOT NULL, 
+    at TIMESTAMP WITH TIME ZONE NOT NULL, 
+    request_id UUID NOT NULL, 
+    actor VARCHAR NOT NULL, 
+    way VARCHAR NOT NULL, 
+    client VARCHAR, 
+    permission VARCHAR NOT NULL, 
+    operation VARCHAR NOT NULL, 
+    method VARCHAR NOT NULL, 
+    path VARCHAR NOT NULL, 
+    object VARCHAR, 
+    status INTEGER, 
+    PRIMARY KEY (seq)
+);
+
+DROP INDEX IF EXISTS kernel_uq_api_key__name;
+
+CREATE UNIQUE INDEX kernel_uq_api_key__name ON kernel_api_key (name);
+
+DROP INDEX IF EXISTS kernel_uq_api_key__digest;
+
+CREATE UNIQUE INDEX kernel_uq_api_key__digest ON kernel_api_key (digest);
+
+DROP INDEX IF EXISTS kernel_uq_user__name;
+
+CREATE UNIQUE INDEX kernel_uq_user__name ON kernel_user (name);
+
+DROP INDEX IF EXISTS kernel_ix_audit__at;
+
+CREATE INDEX kernel_ix_audit__at ON kernel_audit (at);
+
+DROP INDEX IF EXISTS kernel_ix_audit__actor_seq;
+
+CREATE INDEX kernel_ix_audit__actor_seq ON kernel_audit (actor, seq);
+
+DROP INDEX IF EXISTS kernel_ix_audit__object_seq;
+
+CREATE INDEX kernel_ix_audit__object_seq ON kernel_audit (object, seq);
+
+UPDATE kernel_alembic_version SET version_num='0009' WHERE kernel_alembic_version.version_num = '0008';
+

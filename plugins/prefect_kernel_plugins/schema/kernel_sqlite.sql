@@ -165,3 +165,55 @@ CREATE INDEX IF NOT EXISTS kernel_ix_lease__holder ON kernel_lease (holder_id) W
 
 UPDATE kernel_alembic_version SET version_num='0008' WHERE kernel_alembic_version.version_num = '0007';
 
+CREATE TABLE kernel_api_key (
+    id CHAR(36) NOT NULL, 
+    created DATETIME NOT NULL, 
+    name VARCHAR NOT NULL, 
+    digest VARCHAR NOT NULL, 
+    hint VARCHAR NOT NULL, 
+    scope VARCHAR NOT NULL, 
+    expires DATETIME, 
+    created_by VARCHAR, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_user (
+    id CHAR(36) NOT NULL, 
+    created DATETIME NOT NULL, 
+    updated DATETIME NOT NULL, 
+    name VARCHAR NOT NULL, 
+    password VARCHAR NOT NULL, 
+    role VARCHAR NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_audit (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+    at DATETIME NOT NULL, 
+    request_id CHAR(36) NOT NULL, 
+    actor VARCHAR NOT NULL, 
+    way VARCHAR NOT NULL, 
+    client VARCHAR, 
+    permission VARCHAR NOT NULL, 
+    operation VARCHAR NOT NULL, 
+    method VARCHAR NOT NULL, 
+    path VARCHAR NOT NULL, 
+    object VARCHAR, 
+    status INTEGER
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS kernel_uq_api_key__name ON kernel_api_key (name);
+
+CREATE UNIQUE INDEX IF NOT EXISTS kernel_uq_api_key__digest ON kernel_api_key (digest);
+
+CREATE UNIQUE INDEX IF NOT EXISTS kernel_uq_user__name ON kernel_user (name);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_audit__at ON kernel_audit (at);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_audit__actor_seq ON kernel_audit (actor, seq);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_audit__object_seq ON kernel_audit (object, seq);
+
+UPDATE kernel_alembic_version SET version_num='0009' WHERE kernel_alembic_version.version_num = '0008';
+

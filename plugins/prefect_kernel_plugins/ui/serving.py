@@ -62,13 +62,16 @@ class Interface:
         available = [version for version in VERSIONS if version in self.files]
         return available[0] if available and wanted not in available else wanted
 
-    def described(self) -> dict[str, Any]:
+    async def described(self, request: web.Request) -> dict[str, Any]:
         """What the interface asks first: where the API is, and what it needs there."""
-        server = self.settings.server
+        server, authentication = self.settings.server, request.kernel.dispatcher.authentication
+        asked = authentication is not None and authentication.interactive
+        if asked and authentication is not None and await authentication.recognised(request):
+            asked = False  # a proxy has asked already
         return {
             "api_url": server.ui.api_url,
             "csrf_enabled": server.api.csrf_protection_enabled,
-            "auth": "BASIC" if server.api.auth_string and server.api.auth_string.get_secret_value() else None,
+            "auth": "BASIC" if asked else None,
             "flags": [],
             "default_ui": self.default(),
             "available_uis": [version for version in VERSIONS if version in self.files],
@@ -80,7 +83,7 @@ class Interface:
         """Answer a request; None where there is nothing, for the server to say so."""
         path: str = request.scope["path"]
         if path.startswith(self.settings_path) and path.rstrip("/") == self.settings_path:
-            return self._answer_settings(request, path)
+            return await self._answer_settings(request, path)
         sent_on = self._preferred(request, path)
         if sent_on is not None:
             return sent_on
@@ -102,12 +105,12 @@ class Interface:
             headers.append((b"content-encoding", b"gzip"))
         return web.Reply(status, body, [*headers, _VARY_SIZED])
 
-    def _answer_settings(self, request: web.Request, path: str) -> web.Reply:
+    async def _answer_settings(self, request: web.Request, path: str) -> web.Reply:
         if path != self.settings_path:
             return _redirect(request.base_url + self.settings_path[1:], request.scope["query_string"])
         if request.scope["method"] != "GET":
             return self._refused(request, (b"allow", b"GET"))
-        return self._packed(request, 200, web.dumps(self.described()), [_JSON])
+        return self._packed(request, 200, web.dumps(await self.described(request)), [_JSON])
 
     def _refused(self, request: web.Request, *more: tuple[bytes, bytes]) -> web.Reply:
         return self._packed(request, 405, b'{"detail":"Method Not Allowed"}', [_JSON, *more])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import json
 import re
 from typing import Any
 
@@ -12,17 +9,11 @@ import pytest
 from quart import Blueprint
 
 from prefect_kernel import hookimpl, web
-from prefect_kernel.app import Kernel
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
+from tests.support.callers import ACCEPTED, SUCCESS, auth, basic, routes, talk
 
 SECRET = "admin:pÄss:wörd"
-ID = "11111111-1111-4111-8111-111111111111"
 OPEN = {("GET", "/api/health"), ("GET", "/api/ready")}
-
-
-def basic(text: str) -> str:
-    """The header that curl would send."""
-    return "Basic " + base64.b64encode(text.encode()).decode()
 
 
 WRONG = [
@@ -44,17 +35,6 @@ WRONG = [
 def guarded(make_kernel: MakeKernel) -> KernelUnderTest:
     """A kernel with an auth string."""
     return make_kernel(settings={"PREFECT_SERVER_API_AUTH_STRING": SECRET})
-
-
-def routes(kernel: Kernel) -> list[tuple[str, str, bool]]:
-    """(method, path, whether it is open) of every route, with values for parameters."""
-    found = []
-    for group in kernel.groups:
-        base = "" if group.root else kernel.api
-        for endpoint in group.endpoints:
-            path = re.sub(r"\{\w+:uuid\}", ID, base + endpoint.path)
-            found.append((endpoint.method, re.sub(r"\{\w+(:\w+)?\}", "x", path), endpoint.open_))
-    return found
 
 
 def test_every_route_is_guarded(guarded: KernelUnderTest) -> None:
@@ -175,44 +155,6 @@ def test_permissions(make_kernel: MakeKernel) -> None:
     assert told("POST", "/acme/quart/", "stranger") == 401
     assert told("GET", "/hello", "broken") == 500
     assert ask("DELETE", "/acme/", headers={"Authorization": basic(SECRET)}).json() == "basic"
-
-
-def talk(kernel: KernelUnderTest, path: str, *frames: str, prefect: bool = True, **headers: str) -> list[Any]:
-    """What a WebSocket is told."""
-    told: list[Any] = []
-
-    async def run() -> None:
-        scope = {
-            "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "ws",
-            "root_path": "", "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("testserver", 80),
-            "headers": [(b"host", b"x"), *((k.replace("_", "-").encode(), v.encode()) for k, v in headers.items())],
-            "subprotocols": ["prefect"] if prefect else [], "extensions": {},
-        }  # fmt: skip
-        waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
-        waiting += [{"type": "websocket.receive", "text": frame} for frame in frames]
-        waiting.append({"type": "websocket.disconnect", "code": 1000})
-
-        async def receive() -> dict[str, Any]:
-            return waiting.pop(0) if waiting else await asyncio.Future()
-
-        async def send(message: dict[str, Any]) -> None:
-            kind = message["type"].removeprefix("websocket.")
-            told.append(message["text"] if kind == "send" else (kind, message.get("reason")))
-
-        async with asyncio.timeout(10):
-            await kernel.kernel(scope, receive, send)
-
-    kernel.run(run())
-    return told
-
-
-ACCEPTED = ("accept", None)
-SUCCESS = '{"type":"auth_success"}'
-
-
-def auth(token: Any) -> str:
-    """The first message of Prefect's clients."""
-    return json.dumps({"type": "auth", "token": token})
 
 
 def test_sockets(make_kernel: MakeKernel) -> None:
