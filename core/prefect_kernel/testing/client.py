@@ -52,9 +52,11 @@ class Client:
         target = path if absolute else self._kernel.api + path
         return self._loop.run(_ask(self._kernel, method, target, json, params or {}, headers or {}))
 
-    async def ask(self, method: str, path: str, *, json: Any = None) -> Answer:
+    async def ask(
+        self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Make a request from within the kernel's event loop (`kernel.run`)."""
-        return await _ask(self._kernel, method, self._kernel.api + path, json, {}, {})
+        return await _ask(self._kernel, method, self._kernel.api + path, json, {}, headers or {})
 
     def together(self, count: int, method: str, path: str, *, json: Any = None) -> list[Answer]:
         """Make the same request many times at once."""
