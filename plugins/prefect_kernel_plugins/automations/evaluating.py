@@ -24,6 +24,9 @@ LOOKBACK = timedelta(minutes=15)
 Key = tuple[str, str]
 """Of a bucket: the id of its trigger, and its bucketing key as JSON."""
 
+_END = datetime(9999, 12, 31, tzinfo=UTC)
+"""The end of time; what is later is infinity to PostgreSQL's driver."""
+
 _SHOWN = ("occurred", "event", "resource", "related", "payload", "id", "follows", "received")
 
 
@@ -111,8 +114,8 @@ class Evaluation:
         self.last = now - timedelta(microseconds=1)
         """When a trigger last fired: the next does so later, since the order of firings is told by their times."""
         self.buckets: dict[Key, Bucket] = {}
-        self.gone: dict[Key, Bucket] = {}
-        """Buckets that were read and are no more."""
+        self.gone: dict[str, Bucket] = {}
+        """Buckets that are no more, by their ids: of one key there may have been several in one evaluation."""
         self.children: dict[str, dict[str, ChildFiring]] = {}
         """Firings by the composite trigger that they are within, and by their own trigger."""
         self.children_gone: dict[str, ChildFiring] = {}
@@ -144,10 +147,12 @@ class Evaluation:
         if trigger.after and trigger.starts_after(event.event):
             # One that is expected as well ends at nothing, once it has been counted.
             first = -1 if expected else 0
-            bucket = self._ensure(trigger, key, event.occurred, event.occurred + trigger.within, event.json(), first)
+            bucket = self._ensure(
+                trigger, key, event.occurred, plus(event.occurred, trigger.within), event.json(), first
+            )
         elif not trigger.after and expected:
             start = _minus(event.occurred, LOOKBACK)
-            bucket = self._ensure(trigger, key, start, event.occurred + trigger.within, event.json())
+            bucket = self._ensure(trigger, key, start, plus(event.occurred, trigger.within), event.json())
         if not expected:
             return
         bucket = bucket or self.buckets.get((str(trigger.id), key_text(key)))
@@ -156,14 +161,14 @@ class Evaluation:
 
     def look(self, trigger: EventTrigger, buckets: list[Bucket], as_of: datetime) -> datetime:
         """Evaluate a proactive trigger without an event; gives the time of the next look."""
-        again = as_of + trigger.within
+        again = plus(as_of, trigger.within)
         if not trigger.for_each:
-            made = self._ensure(trigger, [], as_of, as_of + trigger.within, None)
+            made = self._ensure(trigger, [], as_of, plus(as_of, trigger.within), None)
             if made not in buckets:
                 buckets = [*buckets, made]
         for bucket in sorted(buckets, key=lambda one: one.start):
             if bucket.count >= trigger.threshold:
-                self._remove(bucket)
+                self.forget(bucket)
                 continue
             left = self.evaluate(trigger, bucket, as_of, None)
             if left is not None and as_of < left.end < again:
@@ -185,24 +190,24 @@ class Evaluation:
         met = trigger.met(bucket.count)
         if met and (not trigger.proactive or bucket.end <= now):
             labels = dict(zip(sorted(trigger.for_each), bucket.key, strict=False))
-            self._remove(bucket)
+            self.forget(bucket)
             self._fire(trigger, self._firing(trigger, event or bucket.last_event, labels))
         elif now < bucket.end:
             if event and trigger.proactive and not met and self._restarts(trigger, event["event"]):
-                self._remove(bucket)
+                self.forget(bucket)
                 began = datetime.fromisoformat(event["occurred"])
-                return self._start(trigger, bucket.key, began, began + trigger.within, 0, event)
+                return self._start(trigger, bucket.key, began, plus(began, trigger.within), 0, event)
             return bucket
         if trigger.after:
-            self._remove(bucket)
+            self.forget(bucket)
             return None
         if not trigger.within:
             return None
         start = max(bucket.end, now)
         if not trigger.proactive and count:
-            fresh = self._start(trigger, bucket.key, start, start + trigger.within, 0, None)
+            fresh = self._start(trigger, bucket.key, start, plus(start, trigger.within), 0, None)
             return self.evaluate(trigger, fresh, now, event)
-        return self._start(trigger, bucket.key, start, start + trigger.within, count, None)
+        return self._start(trigger, bucket.key, start, plus(start, trigger.within), count, None)
 
     @staticmethod
     def _restarts(trigger: EventTrigger, name: str) -> bool:
@@ -260,10 +265,11 @@ class Evaluation:
         self.buckets[at] = bucket
         return bucket
 
-    def _remove(self, bucket: Bucket) -> None:
+    def forget(self, bucket: Bucket) -> None:
+        """Let a bucket be no more."""
         at = (bucket.trigger_id, key_text(bucket.key))
         if self.buckets.pop(at, None) is not None:
-            self.gone[at] = bucket
+            self.gone[bucket.id] = bucket
 
     # ------------------------------------------------------------ firing
     def _firing(
@@ -333,6 +339,14 @@ class Evaluation:
 def _moment(firing: dict[str, Any]) -> datetime:
     """When a firing was."""
     return datetime.fromisoformat(firing["triggered"]).astimezone(UTC)
+
+
+def plus(moment: datetime, duration: timedelta) -> datetime:
+    """A time that much later, or the last there is."""
+    try:
+        return moment + duration
+    except OverflowError:
+        return _END
 
 
 def _minus(moment: datetime, duration: timedelta) -> datetime:

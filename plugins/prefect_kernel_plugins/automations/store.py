@@ -6,10 +6,12 @@ are to be done because of it are committed together or not at all. On PostgreSQL
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from pydantic import ValidationError
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4, uuid7
@@ -35,6 +37,8 @@ from .triggers import EventTrigger
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+log = logging.getLogger("prefect_kernel.automations")
 
 SCOPE = "triggers"
 """What followers are kept for, as Prefect names it."""
@@ -75,9 +79,10 @@ FOLLOWERS = Statement(
     sa.select(_follower.c.follower).where(in_list(_follower.c.leader_event_id, "ids"), _follower.c.scope == SCOPE)
 )
 LOST = Statement(
-    sa.select(_follower.c.follower).where(
-        _follower.c.scope == SCOPE, _follower.c.received < sa.bindparam("before", type_=Timestamp())
-    )
+    sa.select(_follower.c.follower)
+    .where(_follower.c.scope == SCOPE, _follower.c.received < sa.bindparam("before", type_=Timestamp()))
+    .order_by(_follower.c.received)
+    .limit(sa.bindparam("count", type_=sa.Integer()))
 )
 FORGET_FOLLOWERS = Statement(
     sa.delete(_follower).where(in_list(_follower.c.follower_event_id, "ids"), _follower.c.scope == SCOPE)
@@ -152,20 +157,30 @@ DUE = Statement(sa.select(proactive_run.c.trigger_id, proactive_run.c.due))
 DELETE_DUE = Statement(sa.delete(proactive_run).where(in_list(proactive_run.c.trigger_id, "ids")))
 
 
-_PARSED: dict[tuple[str, bytes], Automation] = {}
+_PARSED: dict[tuple[str, bytes], Automation | None] = {}
 
 
 def enabled_automations() -> Unit[list[Automation]]:
-    """The automations that are enabled. Their documents are parsed again when they have changed."""
-    found: dict[tuple[str, bytes], Automation] = {}
+    """The automations that are enabled. Their documents are parsed again when they have changed.
+
+    One that cannot be read (its kind of trigger came from a plugin that is not loaded) does not hold up the others.
+    """
+    found: dict[tuple[str, bytes], Automation | None] = {}
     for cells in (yield ENABLED()):
         values = as_dict(cells)
         key = (values["id"], dumps(values))
-        known = _PARSED.get(key)
-        found[key] = Automation.model_validate(values) if known is None else known
+        found[key] = _PARSED[key] if key in _PARSED else _parsed(values)
     _PARSED.clear()
     _PARSED.update(found)
-    return list(found.values())
+    return [one for one in found.values() if one is not None]
+
+
+def _parsed(values: dict[str, Any]) -> Automation | None:
+    try:
+        return Automation.model_validate(values)
+    except ValidationError as error:
+        log.error("automation %s (%s) is not evaluated: %s", values["id"], values["name"], error)
+        return None
 
 
 def to_event(cells: tuple[Any, ...]) -> Event:
@@ -231,7 +246,7 @@ def flush(kernel: Kernel, evaluation: Evaluation) -> Unit[None]:
     """Write what has become of buckets and firings, and what is to be done."""
     now = evaluation.now
     if evaluation.gone:
-        yield DELETE_BUCKETS(ids=[bucket.id for bucket in evaluation.gone.values()])
+        yield DELETE_BUCKETS(ids=list(evaluation.gone))
     changed = [_bucket_row(one, now) for one in evaluation.buckets.values() if one.changed]
     if changed:
         yield PUT_BUCKET.many(changed)

@@ -7,6 +7,7 @@ events to the next, and no event is counted twice.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,11 +15,15 @@ from prefect_kernel import Service, errors
 from prefect_kernel.sql import Unit, point_read
 
 from . import store
-from .evaluating import LOOKBACK, Evaluation, Event
+from .evaluating import LOOKBACK, Evaluation, Event, plus
 from .triggers import EventTrigger
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+    from .schemas import Automation
+
+log = logging.getLogger("prefect_kernel.automations")
 
 BATCH = 200
 """Events looked at in one transaction."""
@@ -49,7 +54,12 @@ def take_events(kernel: Kernel, now: datetime) -> Unit[tuple[int, int]]:
     queued: list[tuple[Any, ...]] = yield store.QUEUED(count=BATCH)
     if not queued:
         return 0, 0
-    automations = yield from store.enabled_automations()
+    fired = yield from _take(kernel, (yield from store.enabled_automations()), queued, now)
+    return len(queued), fired
+
+
+def _take(kernel: Kernel, automations: list[Automation], queued: list[tuple[Any, ...]], now: datetime) -> Unit[int]:
+    """Look at events, and take them off the queue; gives how often automations fired."""
     arrived = [store.to_event(cells[1:]) for cells in queued if cells[1] is not None]  # others are past their retention
     evaluation = Evaluation(automations, now)
     if evaluation.event_triggers:
@@ -60,7 +70,7 @@ def take_events(kernel: Kernel, now: datetime) -> Unit[tuple[int, int]]:
         if resolved:
             yield store.FORGET_FOLLOWERS(ids=resolved)
     yield store.DEQUEUE(seqs=[cells[0] for cells in queued])
-    return len(queued), len(evaluation.fired)
+    return len(evaluation.fired)
 
 
 def _see(kernel: Kernel, evaluation: Evaluation, events: list[Event]) -> Unit[None]:
@@ -73,53 +83,50 @@ def _see(kernel: Kernel, evaluation: Evaluation, events: list[Event]) -> Unit[No
     yield from store.load_buckets(evaluation, kernel.storage.dialect, wanted, set(triggers))
     yield from store.load_children(evaluation, list(triggers.values()))
     for trigger, event in pairs:
-        evaluation.take(trigger, event)
+        try:
+            evaluation.take(trigger, event)
+        except Exception:  # the others must not wait for ever because of one
+            log.exception("trigger %s cannot be evaluated on event %s", trigger.id, event.id)
     yield from store.flush(kernel, evaluation)
 
 
 def _in_order(arrived: list[Event], now: datetime) -> Unit[tuple[list[Event], list[Event], list[str]]]:
-    """Events in the order of cause and effect.
+    """Events in the order of cause and effect: each as it came, or when the one that it follows has been looked at.
 
     Gives those to be looked at, those whose cause has not come yet, and the ids of those that have waited for one that
     has come now.
     """
     waiting: dict[str, list[Event]] = {}
-    """Events that wait for others of this batch, or wait in the database for them."""
+    """Events that wait for others, by those."""
     batch = {event.id for event in arrived}
-    unseen = yield from _unseen({e.follows for e in arrived if e.follows and e.follows not in batch})
+    unseen = batch | (yield from _unseen({e.follows for e in arrived if e.follows and e.follows not in batch}))
     parked: list[str] = []
     ids = batch
     for _ in range(CAUSES):
         rows = yield store.FOLLOWERS(ids=list(ids))
-        followers = [Event.of(cells[0]) for cells in rows]
+        followers = [one for one in (Event.of(cells[0]) for cells in rows) if one.id not in batch]
         for one in followers:
             waiting.setdefault(str(one.follows), []).append(one)
         parked += [one.id for one in followers]
         ids = {one.id for one in followers}
         if not ids:
             break
-    first, early = [], []
-    for event in arrived:
-        if event.follows in batch and now - event.received < LOOKBACK:
-            waiting.setdefault(str(event.follows), []).append(event)
-        elif event.follows in unseen and now - event.received < LOOKBACK:
-            early.append(event)
-        else:
-            first.append(event)
     ready: list[Event] = []
-    seen: set[str] = set()
-    for event in first:
+    early: dict[str, Event] = {}
+    for event in arrived:
+        if event.follows in unseen and event.follows != event.id and now - event.received < LOOKBACK:
+            waiting.setdefault(str(event.follows), []).append(event)
+            early[event.id] = event
+            continue
         stack = [event]
         while stack:
             one = stack.pop()
-            if one.id in seen:
-                continue
-            seen.add(one.id)
+            early.pop(one.id, None)
+            unseen.discard(one.id)
             ready.append(one)
             stack += sorted(waiting.pop(one.id, ()), key=lambda e: e.occurred, reverse=True)
-    # What is left waits for an event that waits itself, or they wait for one another.
-    early += [event for event in arrived if event.id not in seen and event not in early]
-    return ready, early, [id for id in parked if id in seen]
+    seen = {one.id for one in ready}
+    return ready, list(early.values()), [id for id in parked if id in seen]
 
 
 def _unseen(ids: set[str]) -> Unit[set[str]]:
@@ -131,43 +138,66 @@ def _unseen(ids: set[str]) -> Unit[set[str]]:
     return ids - (stored - waiting)
 
 
-def look_at_time(kernel: Kernel, now: datetime, keep: timedelta) -> Unit[int]:
+def look_at_time(kernel: Kernel, now: datetime, keep: timedelta) -> Unit[tuple[bool, int]]:
     """What time alone brings about: followers that wait no longer, proactive triggers, buckets that are over.
 
-    Gives how often automations fired. `keep` is for how long buckets are kept after their end.
+    Gives whether all of it was looked at, and how often automations fired. `keep` is for how long buckets are kept
+    after their end. What has not happened is known once everything that has come was looked at, so that is done first.
     """
     rows = yield store.LOCK()
     if not rows[0][0]:
-        return 0
+        return True, 0  # another process does
     automations = yield from store.enabled_automations()
     fired = 0
-    lost = sorted((Event.of(cells[0]) for cells in (yield store.LOST(before=now - LOOKBACK))), key=lambda e: e.occurred)
+    queued: list[tuple[Any, ...]] = yield store.QUEUED(count=BATCH)
+    if queued:
+        fired += yield from _take(kernel, automations, queued, now)
+        if len(queued) == BATCH:
+            return False, fired
+    waited = yield store.LOST(before=now - LOOKBACK, count=BATCH)
+    lost = sorted((Event.of(cells[0]) for cells in waited), key=lambda e: e.occurred)
     if lost:
         evaluation = Evaluation(automations, now)
-        yield from _see(kernel, evaluation, lost)
-        yield store.FORGET_FOLLOWERS(ids=[event.id for event in lost])
+        ready, _, resolved = yield from _in_order(lost, now)
+        yield from _see(kernel, evaluation, ready)
+        yield store.FORGET_FOLLOWERS(ids=[event.id for event in lost] + resolved)
         fired += len(evaluation.fired)
+        if len(lost) == BATCH:
+            return False, fired
     evaluation = Evaluation(automations, now)
+    yield from _look(kernel, evaluation, now, keep)
+    return True, fired + len(evaluation.fired)
+
+
+def _look(kernel: Kernel, evaluation: Evaluation, now: datetime, keep: timedelta) -> Unit[None]:
+    """Look at the proactive triggers that are due, and forget buckets that are over."""
     proactive = {str(one.id): one for one in evaluation.event_triggers if one.proactive}
     runs = {str(id): due for id, due in (yield store.DUE())}
     gone = [id for id in runs if id not in proactive]
     if gone:
         yield store.DELETE_DUE(ids=gone)
-    due = [trigger for id, trigger in proactive.items() if runs.get(id, now) <= now]
+    # One that would be due later than it could have been put off was put off before the clock was set back.
+    due = [one for id, one in proactive.items() if not now < runs.get(id, now) <= plus(now, one.within)]
     if due:
         yield from store.load_buckets(evaluation, kernel.storage.dialect, None, {str(one.id) for one in due})
         yield from store.load_children(evaluation, due)
         of_trigger: dict[str, list[Any]] = {}
-        for bucket in evaluation.buckets.values():
-            of_trigger.setdefault(bucket.trigger_id, []).append(bucket)
-        again = [
-            store.row(trigger_id=str(one.id), due=evaluation.look(one, of_trigger.get(str(one.id), []), now))
-            for one in due
-        ]
+        for bucket in list(evaluation.buckets.values()):
+            if bucket.trigger_id not in runs and bucket.end <= now - keep:
+                evaluation.forget(bucket)  # from before the automation was disabled
+            else:
+                of_trigger.setdefault(bucket.trigger_id, []).append(bucket)
+        again = []
+        for one in due:
+            try:
+                next_time = evaluation.look(one, of_trigger.get(str(one.id), []), now)
+            except Exception:
+                log.exception("trigger %s cannot be evaluated", one.id)
+                next_time = plus(now, one.within)
+            again.append(store.row(trigger_id=str(one.id), due=next_time))
         yield from store.flush(kernel, evaluation)
         yield store.PUT_DUE.many(again)
     yield store.SWEEP(before=now - keep, keep=list(proactive))
-    return fired + len(evaluation.fired)
 
 
 class Triggers(Service):
@@ -188,7 +218,7 @@ class Triggers(Service):
         super().__init__(kernel)
         kernel.events.stored = self._stored
         self._active = True
-        self._next: datetime | None = None
+        self._looked: datetime | None = None
 
     def _stored(self) -> None:
         if self._active:
@@ -196,6 +226,7 @@ class Triggers(Service):
 
     async def tick(self) -> None:
         kernel = self.kernel
+        was_active = self._active
         queued, self._active = await kernel.storage.read(something_to_do)
         fired = 0
         while queued:
@@ -203,17 +234,26 @@ class Triggers(Service):
             fired += firings
             if number < BATCH:
                 break
-        settings = kernel.settings.server.events
-        now = kernel.clock.now()
-        if self._next is None or now >= self._next:
-            if self._active or queued:
-                fired += await self._write(look_at_time, settings.expired_bucket_buffer)
-            self._next = now + settings.proactive_granularity
+        if self._active or queued or was_active:
+            fired += await self._pass_time()
         if fired:
             kernel.events.committed()
             actions = kernel.supervisor.services.get("actions")
             if actions is not None:
                 actions.wake()
+
+    async def _pass_time(self) -> int:
+        """Look at the time, if that was not done just now; gives how often automations fired."""
+        settings = self.kernel.settings.server.events
+        now = self.kernel.clock.now()
+        if self._looked is not None and timedelta(0) <= now - self._looked < settings.proactive_granularity:
+            return 0
+        fired, done = 0, False
+        while not done:
+            done, firings = await self._write(look_at_time, settings.expired_bucket_buffer)
+            fired += firings
+        self._looked = now
+        return fired
 
     async def _write(self, unit: Any, *arguments: Any) -> Any:
         """Run an evaluation; once more when an automation was deleted meanwhile."""

@@ -294,3 +294,92 @@ def test_a_put_begins_anew(kernel: KernelUnderTest) -> None:
     for _ in range(2):
         send(kernel, "a")
     assert look(kernel) == 1
+
+
+def test_buckets_of_one_batch(kernel: KernelUnderTest) -> None:
+    """A count that was stored, and ends and begins again within one batch, does not come back."""
+    watch(kernel, event(expect=["a"], threshold=2))
+    send(kernel, "a")
+    assert look(kernel) == 0
+    for _ in range(4):
+        send(kernel, "a")
+    assert look(kernel) == 2
+    send(kernel, "a")
+    assert look(kernel) == 3
+    assert count(kernel, "automation_bucket") == 0
+
+
+def test_what_waits_for_one_that_is_lost(kernel: KernelUnderTest) -> None:
+    """An event that follows one which waits in vain is looked at with it; one that follows itself does not wait."""
+    watch(kernel, event(expect=["a"]))
+    lost, own = uuid4(), uuid4()
+    send(kernel, "a", id=own, follows=own)
+    send(kernel, "a", id=lost, follows=uuid4())
+    assert look(kernel) == 1
+    kernel.clock.advance(minutes=10)
+    send(kernel, "a", follows=lost)
+    assert look(kernel) == 1
+    assert look(kernel, minutes=6) == 3
+    assert count(kernel, "automation_event_follower") == 0
+
+
+def test_what_comes_after_its_cause_keeps_its_place(kernel: KernelUnderTest) -> None:
+    """Events of one batch are looked at as they came, unless an effect came before its cause."""
+    watch(kernel, {"type": "sequence", "within": None, "triggers": [event(expect=[one]) for one in "abc"]})
+    cause = uuid4()
+    send(kernel, "a", id=cause)
+    send(kernel, "b")
+    send(kernel, "c", follows=cause)
+    assert look(kernel) == 1
+
+
+def test_an_automation_that_was_disabled(kernel: KernelUnderTest) -> None:
+    """What did not happen while it was disabled does not count once it is enabled again."""
+    id = watch(kernel, event(posture="Proactive", expect=["a"], within=60))
+    assert look(kernel) == 0
+    kernel.client.patch(f"/automations/{id}", json={"enabled": False})
+    assert look(kernel, seconds=10) == 0
+    kernel.clock.advance(minutes=10)
+    kernel.client.patch(f"/automations/{id}", json={"enabled": True})
+    assert look(kernel) == 0
+    assert look(kernel, seconds=50) == 0
+    assert look(kernel, seconds=15) == 1
+
+
+def test_a_clock_that_is_set_back(kernel: KernelUnderTest) -> None:
+    """What was put off by the old time is looked at by the new one."""
+    watch(kernel, event(expect=["b"], within=60))
+    late = watch(kernel, event(posture="Proactive", expect=["a"], within=60))
+    kernel.clock.advance(hours=2)
+    assert look(kernel) == 0
+    kernel.clock._now -= timedelta(hours=2)
+    assert kernel.client.delete(f"/automations/{late}").status == 204
+    watch(kernel, event(posture="Proactive", expect=["a"], within=10))
+    assert look(kernel) == 0
+    assert look(kernel, seconds=11) == 1
+    send(kernel, "b")
+    assert look(kernel) == 2
+
+
+def test_times_beyond_the_end_of_time(kernel: KernelUnderTest) -> None:
+    """A window without end holds up nothing."""
+    for posture in ("Proactive", "Reactive"):
+        watch(kernel, event(posture=posture, expect=["a"], within=8e13, threshold=2))
+    watch(kernel, event(expect=["a"]))
+    for _ in range(2):
+        send(kernel, "a")
+    assert look(kernel) == 3
+
+
+def test_an_automation_that_cannot_be_read(kernel: KernelUnderTest) -> None:
+    """It is not evaluated, and the others are."""
+    bad = watch(kernel, event(expect=["a"]))
+    watch(kernel, event(expect=["a"]))
+    broken = Statement(sa.text('UPDATE automation SET trigger = \'{"type": "of a plugin"}\' WHERE id = :id'))
+
+    def unit() -> Unit[None]:
+        yield broken(id=bad)
+
+    kernel.run(kernel.kernel.storage.write(unit))
+    send(kernel, "a")
+    assert look(kernel) == 1
