@@ -28,13 +28,24 @@ class HydrationError(ValueError):
 
 
 class Placeholder:
-    """Stands in lenient hydration for a value that is not known."""
+    """Stands in lenient hydration for a value that is not known.
 
-    problem: str | None = None
-    """Why there is no value; None for a template that will be filled in later."""
+    `problem` says why there is none; None where it will be filled in later, as that of a `template`. Messages of
+    validation show placeholders by their `kind`, and compare them.
+    """
 
-    def __init__(self, problem: str | None = None) -> None:
+    def __init__(self, problem: str | None = None, kind: str = "RemoveValue", template: Any = None) -> None:
         self.problem = problem
+        self.kind = kind
+        self._what = (kind, problem, template)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Placeholder) and self._what == other._what
+
+    __hash__ = None  # type: ignore[assignment]  # templates may be lists
+
+    def __repr__(self) -> str:
+        return f"{self.kind}()"
 
 
 _REMOVED = Placeholder()
@@ -62,17 +73,17 @@ class _Hydration:
         make = getattr(self, f"_{kind}", None) if kind in ("none", "json", "jinja", "workspace_variable") else None
         return value.get("value") if make is None else make(value)
 
-    def _failed(self, problem: str) -> Placeholder:
+    def _failed(self, kind: str, problem: str) -> Placeholder:
         if not self.lenient:
             raise HydrationError(problem)
-        return Placeholder(problem)
+        return Placeholder(problem, kind)
 
     def _inner(self, value: Any) -> Any:
         return self.value(value) if isinstance(value, dict) else value
 
     def _none(self, value: dict[str, Any]) -> Any:
         if "value" not in value:
-            return self._failed("Missing 'value' key in __prefect object")
+            return self._failed("ValueNotFound", "Missing 'value' key in __prefect object")
         return self.value(value["value"])
 
     def _json(self, value: dict[str, Any]) -> Any:
@@ -84,11 +95,11 @@ class _Hydration:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            return self._failed(f"Invalid JSON: {error}")
+            return self._failed("InvalidJSON", f"Invalid JSON: {error}")
 
     def _jinja(self, value: dict[str, Any]) -> Any:
         if "template" not in value:
-            return self._failed("Missing 'template' key in __prefect object")
+            return self._failed("TemplateNotFound", "Missing 'template' key in __prefect object")
         template = self._inner(value["template"])
         if isinstance(template, Placeholder):
             return template
@@ -96,9 +107,11 @@ class _Hydration:
             if not isinstance(template, str | list | dict):
                 raise TemplateError("the template is no text")
             check_template(template)
-            return Placeholder() if self.lenient else render(template, self.context)
+            if self.lenient:
+                return Placeholder(kind="ValidJinja", template=template)
+            return render(template, self.context)
         except TemplateError as error:
-            return self._failed(f"Invalid jinja: {error}")
+            return self._failed("InvalidJinja", f"Invalid jinja: {error}")
 
     def _workspace_variable(self, value: dict[str, Any]) -> Any:
         if "variable_name" not in value:
@@ -107,7 +120,7 @@ class _Hydration:
         if isinstance(name, Placeholder):
             return name
         if not isinstance(name, str) or name not in self.variables:
-            return self._failed(f"Variable '{name}' not found in workspace.")
+            return self._failed("WorkspaceVariableNotFound", f"Variable '{name}' not found in workspace.")
         return self.variables[name]
 
 

@@ -39,7 +39,7 @@ class LimitUpdate(Input):
     slot_decay_per_second: Rate | None = None
 
 
-class Holder(Lenient):
+class Holder(Input):
     """Who holds slots."""
 
     type: Literal["flow_run", "task_run", "deployment"]
