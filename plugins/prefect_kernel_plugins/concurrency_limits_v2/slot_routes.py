@@ -15,7 +15,7 @@ from prefect_kernel.ports.leases import Lease
 from prefect_kernel.sql import Statement, Unit, in_list
 from prefect_kernel.web.validation import parse_json
 
-from . import slots
+from . import routes, slots  # noqa: F401 - routes of single limits come first: a wrong method is answered as theirs
 from .group import group
 from .schemas import Decrement, DecrementWithLease, Increment, IncrementWithLease, Renew
 from .tables import concurrency_limit_v2 as t
