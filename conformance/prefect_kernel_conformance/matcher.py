@@ -43,10 +43,15 @@ class Difference:
     @property
     def place(self) -> str:
         """Where, without positions in lists: differences at the same place are of one kind."""
-        return re.sub(r"\[\d+\]", "[]", TOKEN.sub("*", self.where))
+        return _anywhere(TOKEN.sub("*", self.where))
 
 
 ABSENT = "(absent)"
+
+
+def _anywhere(where: str) -> str:
+    """A place without positions in lists."""
+    return re.sub(r"\[\d+\]", "[]", where)
 
 
 class Matcher:
@@ -62,11 +67,12 @@ class Matcher:
         self._names: dict[str, str] = {}
         self._names_back: dict[str, str] = {}
         self._found: list[Difference] = []
+        self._unordered: set[str] = set()
 
     def compare(self, where: str, reference: Any, kernel: Any, unordered: tuple[str, ...] = ()) -> list[Difference]:
         """The differences between two values."""
         self._found = []
-        self._unordered = unordered
+        self._unordered = {_anywhere(place) for place in unordered}
         self._value(where, "", reference, kernel)
         return self._found
 
@@ -116,7 +122,7 @@ class Matcher:
         if len(reference) != len(kernel):
             self._differ(f"{where}.length", len(reference), len(kernel))
             return
-        if key in UNORDERED_KEYS or where in self._unordered:
+        if key in UNORDERED_KEYS or (self._unordered and _anywhere(where) in self._unordered):
             reference = sorted(reference, key=lambda item: _sort_key(item, {one: one for one in self.ids}))
             kernel = sorted(kernel, key=lambda item: _sort_key(item, self._ids_back))
         for position, (one, other) in enumerate(zip(reference, kernel, strict=True)):
@@ -176,7 +182,19 @@ def _kind(token: re.Match[str]) -> str:
 
 def _sort_key(value: Any, known: dict[str, str]) -> str:
     """What puts equal things of both sides at the same place: ids count as far as they are known already."""
-    return TOKEN.sub(lambda token: known.get(token[0], "*"), json.dumps(value, sort_keys=True, default=str))
+    text = json.dumps(_steady(value), sort_keys=True, default=str)
+    return TOKEN.sub(lambda token: known.get(token[0], "*"), text)
+
+
+def _steady(value: Any, key: str = "") -> Any:
+    """The value without what is measured or made up."""
+    if isinstance(value, dict):
+        return {name: _steady(item, name) for name, item in value.items() if name not in DURATION_KEYS}
+    if isinstance(value, list):
+        return [_steady(item) for item in value]
+    if isinstance(value, str) and key in NAME_KEYS and GENERATED_NAME.match(value):
+        return "*"
+    return value
 
 
 def _shape(text: str) -> tuple[str, str]:

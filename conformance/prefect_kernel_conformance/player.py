@@ -123,11 +123,11 @@ def _play_request(side: Side, step: Request, scope: Scope) -> Answer:
     return answer
 
 
-def _send(side: Side, prepared: Prepared) -> Answer:
+def _send(side: Side, prepared: Prepared, client: Client | None = None) -> Answer:
     """Send a request, and again when the server found its own database locked."""
     give_up = time.monotonic() + LOCKED_SECONDS
     while True:
-        answer = side.client.send(*prepared)
+        answer = (client or side.client).send(*prepared)
         if not side.locks or answer.status != 503 or time.monotonic() > give_up:
             return answer
         side.locked += 1
@@ -149,7 +149,7 @@ def _play_race(side: Side, requests: Sequence[Request], scope: Scope) -> dict[st
     prepared = [prepare(client, request, scope) for client, request in zip(clients, requests, strict=True)]
     side.requests += len(requests)
     with ThreadPoolExecutor(len(requests)) as pool:
-        answers = list(pool.map(lambda pair: pair[0].send(*pair[1]), zip(clients, prepared, strict=True)))
+        answers = list(pool.map(lambda pair: _send(side, pair[1], pair[0]), zip(clients, prepared, strict=True)))
     for client in clients:
         client.close()
     # Who wins is chance, and so is whether the state of the winner is new to a loser (200 or 201).

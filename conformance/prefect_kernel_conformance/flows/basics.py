@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from _summary import client, main, run_id, summary
+from _summary import client, main, result_of, run_id, summary
 from prefect import flow, get_run_logger, tags, task, unmapped
 
 CALLED: list[str] = []
@@ -152,7 +152,7 @@ async def concurrent() -> int:
 def async_flow() -> Any:
     """Async flows and tasks, at the same time."""
     state = asyncio.run(concurrent(return_state=True))
-    assert asyncio.run(state.aresult()) == 10
+    assert result_of(state) == 10
     return summary(run_id(state), 5)
 
 
@@ -171,7 +171,7 @@ def persisted_results() -> Any:
     state = results(return_state=True)
     run = client().read_flow_run(run_id(state))
     assert run.state is not None
-    assert asyncio.run(run.state.aresult()) == {"x": 7}
+    assert result_of(run.state) == {"x": 7}
     shown = summary(run_id(state), 1)
     assert shown["states"][-1][4], "the last state refers to no result"
     return shown

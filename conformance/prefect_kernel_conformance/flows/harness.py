@@ -27,6 +27,8 @@ def run_script(python: str, script: str, api_url: str, home: Path) -> tuple[dict
     settings = {
         "PREFECT_API_URL": api_url,
         "PREFECT_LOGGING_LEVEL": "INFO",
+        # Old clients keep results below the user's home, whatever PREFECT_HOME says: one side would find the other's.
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
         "PREFECT_CLIENT_METRICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
@@ -68,11 +70,16 @@ def play_flows(judge: Judge, python: str, results: Results, match: str = "", *, 
             for name in sorted({*ours, *theirs}):
                 result.sequences += 1
                 case = f"{script}.{name}"
-                if old and _fails(ours.get(name)) and _fails(theirs.get(name)):
+                if old and _lacks(ours.get(name)) and _lacks(theirs.get(name)):
                     results.notes.append(f"{case}: this client fails on both servers ({ours[name]}).")
                     continue
                 verdict = compare(judge, case, ours.get(name), theirs.get(name), our_text, their_text)
                 count(verdict, result, results)
+
+
+def _lacks(summary: Any) -> bool:
+    """Whether a client cannot do one thing; a script that does not run at all shows nothing."""
+    return isinstance(summary, str) and summary.startswith("failed")
 
 
 def _fails(summary: Any) -> bool:

@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from ..script import Ref, Script, generator
+from ..sequences._bad_input import OTHERS_ROWS
+from ._mangle import mangle
 
 DATA = (None, 1, 1.5, "x", "ü", [1, {"a": None}], {}, {"a": {"b": True}})
 TYPES = ("table", "markdown", "progress", None)
@@ -43,3 +45,24 @@ def walk(s: Script, rng: Random) -> None:
         s.post("/artifacts/latest/filter", mine)
         s.post("/artifacts/count", {"artifacts": {**mine["artifacts"], "type": {"any_": [rng.choice(TYPES[:3])]}}})
     s.rows("artifact_collection", columns=["key", "type", "data", "metadata_"], key=s.name("a"))
+
+
+@generator
+def wrong(s: Script, rng: Random) -> None:
+    """Bodies with something wrong in them."""
+    made = s.post("/artifacts/", {"key": s.name("a"), "type": "table", "data": [1]})
+    whole = {
+        "key": s.name("b"), "type": "markdown", "data": {"x": 1}, "description": "d", "metadata_": {"m": "n"},
+        "flow_run_id": s.uuid("run"), "task_run_id": s.uuid("task"),
+    }  # fmt: skip
+    mine = {"id": {"any_": [made["id"]]}, "key": {"like_": s.name("a")}, "type": {"any_": ["table"]}}
+    body = {"artifacts": mine, "sort": "KEY_ASC", "limit": 3, "offset": 0}
+    mangle(s, rng, {
+        ("POST", "/artifacts/"): whole,
+        ("PATCH", f"/artifacts/{made['id']}"): {"data": 1, "description": "d", "metadata_": {"a": "b"}},
+        ("POST", "/artifacts/filter"): body,
+        ("POST", "/artifacts/count"): body,
+        ("POST", "/artifacts/latest/filter"): body,
+        ("POST", "/artifacts/latest/count"): body,
+    }, ignore=OTHERS_ROWS)  # fmt: skip
+    s.get(f"/artifacts/{made['id']}")

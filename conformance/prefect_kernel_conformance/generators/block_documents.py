@@ -6,6 +6,9 @@ from random import Random
 from typing import Any
 
 from ..script import Ref, Script, generator
+from ..sequences._bad_input import OTHERS_ROWS
+from ..sequences._make import block_document, block_schema, block_type
+from ._mangle import mangle
 
 HIDDEN = "********"
 KEYS = ("a", "b", "c", "token")
@@ -106,3 +109,23 @@ def _list(s: Script, rng: Random, kinds: list[tuple[Ref, list[Ref]]]) -> None:
         body |= {"limit": rng.choice([0, 1, 2, 200]), "offset": rng.choice([0, 1, 2])}
     s.post("/block_documents/filter", body)
     s.post("/block_documents/count", {key: value for key, value in body.items() if key.startswith("block_")})
+
+
+@generator
+def wrong(s: Script, rng: Random) -> None:
+    """Bodies with something wrong in them."""
+    of = block_type(s)
+    schema = block_schema(s, of, {"title": s.name("S"), "secret_fields": ["token"], "properties": {}})
+    made = block_document(s, of, schema, {"token": "t", "a": 1})
+    whole = {
+        "name": s.name("d"), "data": {"token": "x", "a": {"b": [1]}}, "block_type_id": of["id"],
+        "block_schema_id": schema["id"], "is_anonymous": False,
+    }  # fmt: skip
+    mine = {"block_documents": {"id": {"any_": [made["id"]]}, "is_anonymous": {"eq_": False}}, "limit": 2}
+    mangle(s, rng, {
+        ("POST", "/block_documents/"): whole,
+        ("PATCH", f"/block_documents/{made['id']}"): {"data": {"a": 2}, "merge_existing_data": True},
+        ("POST", "/block_documents/filter"): {**mine, "include_secrets": True, "offset": 0, "sort": "NAME_ASC"},
+        ("POST", "/block_documents/count"): mine,
+    }, ignore=OTHERS_ROWS)  # fmt: skip
+    s.get(f"/block_documents/{made['id']}?include_secrets=true")

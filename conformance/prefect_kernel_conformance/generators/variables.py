@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 from ..script import Script, generator
+from ..sequences._bad_input import OTHERS_ROWS
+from ._mangle import mangle
 
 TAGS = ("a", "b", "c", "per%cent", "ü")
 LEAVES = (None, "", "5", "text", "ü ✓", 'a"\\b', 0, -3, 2**40, 1.5, 1e-9, True, False, [], {}, "x" * 300)
@@ -65,3 +67,19 @@ def _list(s: Script, rng: Random, names: list[str]) -> None:
         body |= {"limit": rng.choice([0, 1, 2, 200]), "offset": rng.choice([0, 1, 3])}
     s.post("/variables/filter", body)
     s.post("/variables/count", {"variables": variables})
+
+
+@generator
+def wrong(s: Script, rng: Random) -> None:
+    """Bodies with something wrong in them."""
+    name = s.name("v")
+    s.post("/variables/", {"name": name, "value": 1})
+    mine = {"variables": {"name": {"any_": [name]}, "tags": {"is_null_": False, "all_": ["a"]}}, "limit": 3}
+    whole = {"name": s.name("w"), "value": {"a": [1]}, "tags": ["a", "b"]}
+    mangle(s, rng, {
+        ("POST", "/variables/"): whole,
+        ("PATCH", f"/variables/name/{name}"): {"value": "x", "tags": ["a"]},
+        ("POST", "/variables/filter"): {**mine, "offset": 0, "sort": "NAME_ASC"},
+        ("POST", "/variables/count"): mine,
+    }, ignore=OTHERS_ROWS)  # fmt: skip
+    s.get(f"/variables/name/{name}")

@@ -6,9 +6,14 @@ from random import Random
 from typing import Any
 
 from ..script import Script, generator
+from ..sequences._bad_input import OTHERS_ROWS
 from ..sequences._make import flow, set_state
-from ..sequences.work_pools import SINCE, _scheduled, pool
+from ..sequences.work_pools import SINCE, TEMPLATE, _scheduled, pool
 from ._filters import filter_object
+from ._mangle import mangle
+
+POLLED = tuple(f"body{place}.{name}" for place in ("", "[]") for name in ("last_polled", "status", "updated"))
+"""What Python Prefect writes some time after a poll."""
 
 
 def _poll(s: Script, rng: Random, path: str, queues: list[str]) -> None:
@@ -66,3 +71,30 @@ def lives(s: Script, rng: Random) -> None:
 def queries(s: Script, rng: Random) -> None:
     """A random filter of pools. Python Prefect cannot show those of the data set: they have no default queue."""
     s.post("/work_pools/count", {"work_pools": filter_object(rng, "work_pools")})
+
+
+@generator
+def wrong(s: Script, rng: Random) -> None:
+    """Bodies with something wrong in them."""
+    path = pool(s, base_job_template=TEMPLATE)
+    storage = {"bundle_upload_step": {"a": 1}, "default_result_storage_block_id": s.uuid("block")}
+    whole = {
+        "name": s.name("wrong"), "type": "process", "description": "d", "base_job_template": TEMPLATE,
+        "is_paused": False, "concurrency_limit": 2, "storage_configuration": storage,
+    }  # fmt: skip
+    queue = {"name": "q", "description": "d", "is_paused": False, "concurrency_limit": 1, "priority": 2}
+    poll = {"work_queue_names": ["default"], "scheduled_before": s.now(), "scheduled_after": s.now(-60), "limit": 2}
+    mine = {"work_pools": {"name": {"any_": [path.rpartition("/")[2]]}, "type": {"any_": ["process"]}}, "limit": 2}
+    mangle(s, rng, {
+        ("POST", "/work_pools/"): whole,
+        ("PATCH", path): {name: value for name, value in whole.items() if name not in ("name", "type")},
+        ("POST", "/work_pools/filter"): mine,
+        ("POST", f"{path}/queues"): queue,
+        ("PATCH", f"{path}/queues/default"): {**queue, "name": "default"},
+        ("POST", f"{path}/queues/filter"): {"work_queues": {"name": {"startswith_": ["d"]}}, "limit": 2, "offset": 0},
+        ("POST", f"{path}/workers/heartbeat"): {"name": "w", "heartbeat_interval_seconds": 5},
+        ("POST", f"{path}/workers/filter"): {"workers": {"status": {"any_": ["ONLINE"]}}, "limit": 3},
+        ("POST", f"{path}/get_scheduled_flow_runs"): poll,
+        ("POST", f"{path}/concurrency_status"): {"page": 1, "limit": 2, "flow_run_limit": 1},
+    }, ignore=(*OTHERS_ROWS, *SINCE, *POLLED))  # fmt: skip
+    s.get(path)

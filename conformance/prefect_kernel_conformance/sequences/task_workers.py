@@ -102,3 +102,15 @@ def wrong_acknowledgements(s: Script) -> None:
         subscribe = ("send", {"type": "subscribe", "keys": [s.name(f"task-{number}")], "client_id": "me"})
         s.socket(PATH, subscribe, ("receive", 1), ("send", frame), ("silence", 0.5))
         s.socket(PATH, subscribe, ("silence", 0.5), ("send", {"type": "ack"}), ("silence", 0.2))
+
+
+@sequence
+def no_longer_waiting(s: Script) -> None:
+    """A task that was cancelled or begun by somebody else meanwhile."""
+    for type_ in ("CANCELLED", "RUNNING"):
+        key = s.name(f"task-{type_}")
+        task = s.post("/task_runs/", {**deferred(s, type_), "task_key": key})
+        proposed = {"state": state(type_, state_details={"deferred": True}), "force": True}
+        s.post(f"/task_runs/{task['id']}/set_state", proposed)
+        s.socket(PATH, ("send", {"type": "subscribe", "keys": [key], "client_id": "me"}), ("silence", 0.5))
+        task_history(s, task)
