@@ -55,6 +55,7 @@ DEFAULT = (
     "prefect_kernel_plugins.ui",
     "prefect_kernel_plugins.ui_schemas",
     "prefect_kernel_plugins.services",
+    "prefect_kernel_plugins.stuck_runs",
     "prefect_kernel_plugins.csrf",
     "prefect_kernel_plugins.metrics",
 )

@@ -29,7 +29,7 @@ def explain(run: uuid.UUID, propose: str | None, name: str | None, force: bool, 
 
     With --propose, say what would become of a state if it were proposed now; nothing is written.
     """
-    server = Server(api or _api_url())
+    server = Server(api or api_url())
     kind = server.kind_of(run)
     if propose:
         body = {"state": {"type": propose.upper(), **({"name": name} if name else {})}, "force": force}
@@ -48,7 +48,8 @@ def explain(run: uuid.UUID, propose: str | None, name: str | None, force: bool, 
             click.echo(line)
 
 
-def _api_url() -> str:
+def api_url() -> str:
+    """Where the server is that commands ask."""
     import os
 
     from prefect_kernel.settings import load

@@ -281,7 +281,6 @@ def test_no_slot_is_leaked_and_no_limit_exceeded(prepared_url: str, tmp_path: Pa
                 world.check()
                 world.check_leases()
         assert world.starts > 1 or STEPS < 2000
-        print(dict(world.counts), world.starts)
         for seen in ("take 200", "take 423", "renew 204", "renew 410", "Pending ACCEPT", "Pending REJECT"):
             assert world.counts[seen] > 0, seen
         _stop_everything(world)
