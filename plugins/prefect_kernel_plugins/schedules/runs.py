@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
@@ -175,10 +176,11 @@ def _wanted(schedule: dict[str, Any], bounds: Bounds) -> list[datetime]:
         bounds = bounds._replace(max_runs=1)
     start, key = bounds.start, (schedule.get("rrule"), schedule.get("timezone"))
     known = _known.get(key, ()) if key[0] is not None else ()
+    before: Iterable[datetime] = ()
     if known and known[0] <= start <= known[-1]:
-        found = [date for date in known[1:] if start <= date <= bounds.end][: bounds.max_runs]
+        before = [date for date in known[1:] if start <= date <= bounds.end]
         start = known[-1] + _MOMENT
-    for date in () if _enough(found, bounds, enough) else dates(schedule, bounds.max_runs, start, bounds.end):
+    for date in chain(before, dates(schedule, bounds.max_runs, start, bounds.end)):
         found.append(date)
         if _enough(found, bounds, enough):
             break
