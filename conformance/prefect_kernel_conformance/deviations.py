@@ -28,7 +28,8 @@ class Deviation:
     """One declared difference.
 
     `whole`: where it is met, it explains the rest of the answer, too, and later requests that Python Prefect cannot be
-    sent without that answer. `rows`: it also explains that the databases differ afterwards.
+    sent without that answer. `rows`: it also explains that the databases differ afterwards. `dialect`: the only kind of
+    database on which there is one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Deviation:
     sent: str | None = None
     whole: bool = False
     rows: bool = False
+    dialect: str | None = None
 
     def explains(self, group: str, request: str, difference: Difference, sent: Any = None) -> bool:
         """Whether this is the reason for the difference."""
@@ -75,6 +77,8 @@ def page(deviations: list[Deviation]) -> str:
     for deviation in deviations:
         lines = [f"## {deviation.id}", "", deviation.reason.strip(), ""]
         lines.append(f"- Requests: `{deviation.request}`, group `{deviation.group}`, at `{deviation.place}`")
+        if deviation.dialect is not None:
+            lines.append(f"- Database: {deviation.dialect}")
         if deviation.sent is not None:
             lines.append(f"- Sent: `{deviation.sent}`")
         if deviation.reference is not None:

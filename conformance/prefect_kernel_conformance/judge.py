@@ -79,7 +79,8 @@ class Judge:
     ) -> None:
         self.reference = reference
         self.kernel = kernel
-        self.deviations = deviations
+        dialect = reference.database.dialect if reference.database is not None else None
+        self.deviations = [one for one in deviations if one.dialect is None or dialect in (None, one.dialect)]
         self.has_databases = reference.database is not None and kernel.database is not None
         self.compare_databases = compare_databases and self.has_databases
         self._pool = ThreadPoolExecutor(2)
