@@ -178,9 +178,16 @@ class Kernel:
 
     @property
     def broker_driver(self) -> BrokerDriver:
-        """The broker that the settings choose."""
-        driver: BrokerDriver = self._driver("kernel_brokers", self.settings.server.events.messaging_broker, "broker")[1]
-        return driver
+        """The broker that the settings choose, or that the database does when they name none."""
+        return self._broker_driver()[1]
+
+    def _broker_driver(self) -> tuple[Plugin, BrokerDriver]:
+        if self.settings.messaging_broker is None:
+            storage = self.storage_driver.name
+            for plugin, driver in self.plugins.collect("kernel_brokers"):
+                if storage in driver.default_on:
+                    return self.plugins[plugin], driver
+        return self._driver("kernel_brokers", self.settings.server.events.messaging_broker, "broker")
 
     def server_runner(self, name: str) -> ServerRunner:
         """The ASGI server of that name."""
@@ -210,7 +217,7 @@ class Kernel:
         settings = self.settings
         self.clock = clock or self._driver("kernel_clocks", "system", "clock")[1].open()
         leases = self._driver("kernel_lease_storages", settings.lease_storage, "lease storage")
-        broker = self._driver("kernel_brokers", settings.server.events.messaging_broker, "broker")
+        broker = self._broker_driver()
         await self.open_storage(self._stack)
         self.leases = await enter(self._opened(*leases, "lease storage"))
         self.broker = await enter(self._opened(*broker, "broker"))

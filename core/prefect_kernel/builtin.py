@@ -18,6 +18,8 @@ DEFAULT = (
     "prefect_kernel_plugins.server_hypercorn",
     "prefect_kernel_plugins.server_uvicorn",
     "prefect_kernel_plugins.broker_memory",
+    "prefect_kernel_plugins.broker_postgres",
+    "prefect_kernel_plugins.broker_redis",
     "prefect_kernel_plugins.leases_database",
     "prefect_kernel_plugins.leases_memory",
     "prefect_kernel_plugins.leases_filesystem",

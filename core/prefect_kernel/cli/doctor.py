@@ -218,10 +218,21 @@ async def _indexes(report: Report, kernel: Kernel, postgres: bool) -> None:
 
 # ---------------------------------------------------------------- broker
 async def _broker(report: Report, kernel: Kernel) -> None:
-    name = kernel.settings.server.events.messaging_broker
     driver = kernel.broker_driver
-    async with driver.open(kernel.settings):
-        report.add("broker", OK, f"{driver.name} ({name})")
+    name = kernel.settings.messaging_broker
+    async with driver.open(kernel.settings) as broker:
+        try:
+            await broker.ping()
+        except Exception as error:  # noqa: BLE001 - drivers have errors of their own
+            report.add(
+                "broker",
+                FAIL,
+                f"{driver.name} cannot be reached: {type(error).__name__}: {error}",
+                "Servers serve without it; until it is back, live streams look into the database every few seconds.",
+            )
+            return
+    shown = f"{driver.name} ({name or 'no setting names one'})"
+    report.add("broker", OK, shown if driver.shared else f"{shown}: for one server process")
 
 
 # ---------------------------------------------------------------- the running server

@@ -50,6 +50,11 @@ def run(
             f"Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of "
             f"{', '.join(shared_leases(kernel))}, or use one worker."
         )
+    if not kernel.broker_driver.shared:
+        raise SettingsError(
+            f"Several workers hear nothing of each other in memory: set PREFECT_SERVER_EVENTS_MESSAGING_BROKER to one "
+            f"of {', '.join(shared_brokers(kernel))}, leave it out, or use one worker."
+        )
     sockets = open_sockets(config)
     config = dataclasses.replace(config, sockets=sockets)
 
@@ -64,6 +69,11 @@ def run(
 def shared_leases(kernel: Kernel) -> list[str]:
     """Names of the lease storages that several processes can use."""
     return sorted(driver.name for _, driver in kernel.plugins.collect("kernel_lease_storages") if driver.shared)
+
+
+def shared_brokers(kernel: Kernel) -> list[str]:
+    """Names of the brokers that several processes can use."""
+    return sorted(driver.name for _, driver in kernel.plugins.collect("kernel_brokers") if driver.shared)
 
 
 def serve_config(settings: Settings) -> ServeConfig:

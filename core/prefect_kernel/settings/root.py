@@ -97,6 +97,12 @@ class Settings(Group):
         return "database" if given is None else self.server.concurrency.lease_storage
 
     @property
+    def messaging_broker(self) -> str | None:
+        """Name or alias of the broker; None when none was given, so that the database decides."""
+        given = self._resolution.found.get(("server", "events", "messaging_broker"))
+        return None if given is None else self.server.events.messaging_broker
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is odd but no error, a sentence each."""
         return tuple(self._sources.warnings)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
 
 from prefect_kernel import web
+from prefect_kernel.ports.broker import Missed
 from prefect_kernel.web.websocket import Disconnected
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
 
 F = TypeVar("F")
 
@@ -63,3 +70,31 @@ async def send_until_gone(socket: web.WebSocket, sending: Coroutine[Any, Any, No
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# ---------------------------------------------------------------- what subscribers of the broker miss
+REMEMBERED = 10_000
+CLOCKS = timedelta(seconds=5)
+"""By how much the clocks of server processes may differ."""
+
+
+class Remembered:
+    """The ids that were seen last, so that what comes again is known."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, id: str) -> bool:
+        """Take an id; False when it is known."""
+        if id in self._ids:
+            return False
+        self._ids[id] = None
+        if len(self._ids) > REMEMBERED:
+            self._ids.popitem(last=False)
+        return True
+
+
+def stored_since(kernel: Kernel, missed: Missed, began: datetime | None) -> datetime:
+    """When the first was stored, at the earliest, of what was missed; not before `began`."""
+    since = kernel.clock.now() - timedelta(seconds=time.monotonic() - missed.since) - CLOCKS
+    return since if began is None else max(since, began)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql.types import Timestamp
 from prefect_kernel.wire import Field as Member
 from prefect_kernel.wire import Wire
 
@@ -84,6 +86,30 @@ def page(filter: EventFilter, limit: int, offset: int, total: int | None) -> Uni
             counted = yield total_statement(conditions.shape, filter.distinct).bind(conditions.params)
             total = counted[0][0]
     return rows, total
+
+
+@lru_cache(64)
+def _since_statement(shape: Shape) -> Statement:
+    return Statement(
+        sa.select(*_COLUMNS)
+        .where(
+            *where(shape),
+            events.c.recorded >= sa.bindparam("recorded_since", type_=Timestamp()),
+            events.c.occurred >= sa.bindparam("occurred_since", type_=Timestamp()),
+        )
+        .order_by(*_by_time(events.c, False))
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .offset(sa.bindparam("offset", type_=sa.Integer())),
+        raw=True,
+    )
+
+
+def page_since(filter: EventFilter, since: datetime, late: timedelta, limit: int, offset: int) -> Unit[list[Any]]:
+    """The raw rows of a page of what was stored since then, the oldest first; `late` at most after it occurred."""
+    conditions = Conditions(filter)
+    bounds = {"recorded_since": since, "occurred_since": since - late, "limit": limit, "offset": offset}
+    rows: list[Any] = yield _since_statement(conditions.shape).bind({**conditions.params, **bounds})
+    return rows
 
 
 class EventQuery(Lenient):

@@ -146,3 +146,27 @@ def from_outbox(text: str, received: datetime) -> Received:
     event = Received(_ADAPTER.validate_json(text), received)
     event.clean()
     return event
+
+
+# ---------------------------------------------------------------- to other processes and back
+def to_messages(events: list[Received]) -> bytes:
+    """Events as a message to other server processes."""
+    return b"[%b]" % b",".join(event.json() for event in events)
+
+
+def from_messages(data: bytes) -> list[Received]:
+    """The events of a message; another server process has checked them."""
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:  # an integer beyond 64 bits
+        found = json.loads(data)
+    return [_restored(event) for event in found]
+
+
+def _restored(event: dict[str, Any]) -> Received:
+    restored = Received.__new__(Received)
+    for name in _SHOWN:
+        setattr(restored, name, event[name])
+    restored.occurred = datetime.fromisoformat(event["occurred"])
+    restored.received = datetime.fromisoformat(event["received"])
+    return restored

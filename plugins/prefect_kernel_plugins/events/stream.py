@@ -1,40 +1,44 @@
-"""`/events/out`: the events that match a filter, first those of the last minutes, then those that come in."""
+"""`/events/out`: the events that match a filter, first those of the last minutes, then those that come in.
+
+What a subscriber misses, since it is slow or another server process could not be heard, is looked up in the database.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from prefect_kernel import web
+from prefect_kernel.ports.broker import Missed, Topic
 
-from ..common.sockets import receive_filter, send_until_gone
+from ..common.sockets import Remembered, receive_filter, send_until_gone, stored_since
 from .filters import EventFilter, EventOrder
 from .group import group
 from .matching import includes
-from .reads import EVENT_WIRE, page
-from .received import Received
+from .reads import EVENT_WIRE, page, page_since
+from .received import Received, from_messages, to_messages
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
-TOPIC = "events"
+TOPIC = Topic("events", to_messages, from_messages)
 """Messages are lists of events that were committed."""
 
 BACKLOG = 256
-"""Messages that may wait for a slow subscriber; then the oldest give way."""
+"""Messages that may wait for a slow subscriber."""
 
-REMEMBERED = 10_000
-"""Ids of events that were published, so that one that is sent again is not published again."""
+LATE = timedelta(minutes=15)
+"""How long before it was stored an event that was missed may have occurred."""
 
 
 class Publisher:
-    """Tells subscribers of this process of events that are committed."""
+    """Tells subscribers of events that are committed."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._enabled = kernel.settings.server.events.stream_out_enabled
-        self._published: OrderedDict[str, None] = OrderedDict()
+        self._published = Remembered()
 
     async def publish(self, events: list[Received]) -> None:
         """Announce events, each once."""
@@ -42,13 +46,7 @@ class Publisher:
             self._kernel.events.stored()
         if not self._enabled:
             return
-        published, new = self._published, []
-        for event in events:
-            if event.id not in published:
-                published[event.id] = None
-                new.append(event)
-        while len(published) > REMEMBERED:
-            published.popitem(last=False)
+        new = [event for event in events if self._published.add(event.id)]
         if new:
             await self._kernel.broker.publish(TOPIC, new)
 
@@ -72,27 +70,36 @@ async def stream_events_out(socket: web.WebSocket) -> None:
 
 async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> None:
     # Subscribed first: an event that comes in during the backfill must be in one of the two.
-    async with socket.kernel.broker.subscribe(TOPIC, limit=BACKLOG) as live:
-        sent: set[str] = set()
+    kernel = socket.kernel
+    async with kernel.broker.subscribe(TOPIC, limit=BACKLOG, gaps=True) as live:
+        sent, began = Remembered(), kernel.clock.now()
         if backfill:
-            async for id, event in _stored(socket.kernel, filter):
-                await socket.send(b'{"type":"event","event":%b}' % event)
+            async for id, event in _stored(kernel, filter, None):
                 sent.add(id)
+                await socket.send(b'{"type":"event","event":%b}' % event)
+        as_live = filter.model_copy(update={"related": None})  # which plays no part in what comes in
         async for events in live:
+            if isinstance(events, Missed):
+                since = stored_since(kernel, events, None if backfill else began)
+                async for id, event in _stored(kernel, as_live, since):
+                    if sent.add(id):
+                        await socket.send(b'{"type":"event","event":%b}' % event)
+                continue
             for event in events:
-                if event.id in sent:
-                    sent.discard(event.id)
-                elif includes(filter, event):
+                if includes(filter, event) and sent.add(event.id):
                     await socket.send(b'{"type":"event","event":%b}' % event.json())
 
 
-async def _stored(kernel: Kernel, filter: EventFilter) -> AsyncIterator[tuple[str, bytes]]:
-    """Id and JSON of the stored events that match, the oldest first."""
+async def _stored(kernel: Kernel, filter: EventFilter, since: datetime | None) -> AsyncIterator[tuple[str, bytes]]:
+    """Id and JSON of the stored events that match, the oldest first; those that were stored since then, or all."""
     storage, size, offset = kernel.storage, kernel.settings.server.events.websocket_backfill_page_size, 0
     id_at = [member.key for member in EVENT_WIRE.members].index("id")
     while True:
         rows: list[Any]
-        rows, _ = await storage.read(page, filter, size, offset, 0)
+        if since is None:
+            rows, _ = await storage.read(page, filter, size, offset, 0)
+        else:
+            rows = await storage.read(page_since, filter, since, LATE, size, offset)
         for row in rows:
             yield str(row[id_at]), EVENT_WIRE.one(storage.dialect, row)
         offset += size

@@ -1,28 +1,51 @@
 """`/logs/out`: log lines as they come in, for those that ask for them.
 
 Lines are published when PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED is on, and sent to subscribers when
-PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED is. What a slow subscriber misses is in the database.
+PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED is. What a subscriber misses, since it is slow or another server process could
+not be heard, is looked up in the database.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from prefect_kernel import web
+import orjson
+import sqlalchemy as sa
 
-from ..common.sockets import receive_filter, send_until_gone
-from .filters import LOG_FILTER
+from prefect_kernel import web
+from prefect_kernel.filtering import Shape
+from prefect_kernel.ports.broker import Missed, Topic
+from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql.types import Timestamp
+
+from ..common.sockets import Remembered, receive_filter, send_until_gone, stored_since
+from .filters import LOG_FILTER, LOGS
 from .group import group
+from .reads import LogList
+from .tables import log
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
-TOPIC = "logs"
+
+def _from_message(data: bytes) -> list[dict[str, Any]]:
+    return [{**line, "timestamp": datetime.fromisoformat(line["timestamp"])} for line in orjson.loads(data)]
+
+
+TOPIC = Topic("logs", web.dumps, _from_message)
 """Messages are lists of lines that were committed."""
 
 BACKLOG = 256
-"""Messages that may wait for a slow subscriber; then the oldest give way."""
+"""Messages that may wait for a slow subscriber."""
+
+LATE = timedelta(minutes=15)
+"""How long before it was stored a line that was missed may have been written."""
+
+PAGE = 200
+"""Lines that are looked up at once."""
 
 _MEMBERS = ("id", "created", "updated", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id")
 
@@ -77,8 +100,58 @@ async def stream_logs_out(socket: web.WebSocket) -> None:
 async def _send(socket: web.WebSocket, filter: Any) -> None:
     kernel = socket.kernel
     wanted = kernel.settings.server.logs.stream_out_enabled
-    async with kernel.broker.subscribe(TOPIC, limit=BACKLOG) as live:
+    sent = Remembered()
+    async with kernel.broker.subscribe(TOPIC, limit=BACKLOG, gaps=True) as live:
+        began = kernel.clock.now()
         async for lines in live:
-            for line in lines if wanted else ():
-                if includes(filter, line):
+            if not wanted:
+                continue
+            if isinstance(lines, Missed):
+                found = _stored(kernel, filter, stored_since(kernel, lines, began))
+            else:
+                found = _each(lines)
+            async for line in found:
+                if includes(filter, line) and sent.add(line["id"]):
                     await socket.send(encoded(line))
+
+
+async def _each(lines: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    for line in lines:
+        yield line
+
+
+async def _stored(kernel: Kernel, filter: Any, since: datetime) -> AsyncIterator[dict[str, Any]]:
+    """The lines stored since then, the oldest first, without most of those that the filter does not include."""
+    offset = 0
+    while True:
+        rows = await kernel.storage.read(_lines_since, filter, since, offset)
+        for row in rows:
+            yield dict(zip(_STORED, row, strict=True))
+        offset += PAGE
+        if len(rows) < PAGE:
+            return
+
+
+_STORED = ("id", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id")
+
+
+def _lines_since(filter: Any, since: datetime, offset: int) -> Unit[list[Any]]:
+    body = LogList(logs=filter.model_copy(update={"text": None}))  # as with what comes in, its text is not asked
+    params: dict[str, Any] = {"stored_since": since, "written_since": since - LATE, "limit": PAGE, "offset": offset}
+    rows: list[Any] = yield _since_statement(LOGS.take(body, params)).bind(params)
+    return rows
+
+
+@lru_cache(64)
+def _since_statement(shape: Shape) -> Statement:
+    return Statement(
+        sa.select(*(log.c[name] for name in _STORED))
+        .where(
+            *LOGS.conditions(shape),
+            log.c.created >= sa.bindparam("stored_since", type_=Timestamp()),
+            log.c.timestamp >= sa.bindparam("written_since", type_=Timestamp()),
+        )
+        .order_by(log.c.timestamp, log.c.id)
+        .limit(sa.bindparam("limit", type_=sa.Integer()))
+        .offset(sa.bindparam("offset", type_=sa.Integer()))
+    )

@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "unknown broker": (
         ["serve"],
         {"PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "pigeon"},
-        "There is no broker named 'pigeon'; known: memory.",
+        "There is no broker named 'pigeon'; known: memory, postgres, redis.",
     ),
     "unknown database": (["database", "check"], {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "mysql://x/y"}, "mysql"),
     "no database": (["database", "check"], {}, "run `prefect-kernel database upgrade` first"),
@@ -41,13 +41,31 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     ),
     "host": (["serve", "--host", "no.such.host.invalid"], {}, "Cannot listen on 'no.such.host.invalid'"),
     "workers on SQLite": (["serve", "--workers", "2"], {}, "Several workers on sqlite are slower than one"),
+    "broker in memory with workers": (
+        ["serve", "--workers", "2"],
+        {
+            "PREFECT_MESSAGING_BROKER": "prefect.server.utilities.messaging.memory",
+            "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@127.0.0.1:1/x",
+        },
+        "Several workers hear nothing of each other in memory: set PREFECT_SERVER_EVENTS_MESSAGING_BROKER to one of",
+    ),
+    "postgres broker on SQLite": (
+        ["serve"],
+        {"PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "postgres"},
+        "The broker postgres needs a PostgreSQL database",
+    ),
+    "no Redis address": (
+        ["serve"],
+        {"PREFECT_MESSAGING_BROKER": "redis", "PREFECT_REDIS_MESSAGING_URL": "http://x"},
+        "PREFECT_REDIS_MESSAGING_URL must begin with redis://, rediss:// or unix://",
+    ),
     "leases in memory with workers": (
         ["serve", "--workers", "2"],
         {
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "memory",
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@127.0.0.1:1/x",
         },
-        "Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of database, files",
+        "Several workers cannot share leases in memory: set PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE to one of",
     ),
 }
 

@@ -12,8 +12,8 @@ import pytest
 # So that a failing assertion in a contract says what was compared, as it does in a test file.
 pytest.register_assert_rewrite(f"{__name__}.storage", f"{__name__}.broker", f"{__name__}.leases")
 
-from .broker import BrokerContract  # noqa: E402 - after the line above, or it has no effect
+from .broker import BrokerContract, SharedBrokerContract  # noqa: E402 - after the line above, or it has no effect
 from .leases import LeaseContract  # noqa: E402
 from .storage import StorageContract  # noqa: E402
 
-__all__ = ["BrokerContract", "LeaseContract", "StorageContract"]
+__all__ = ["BrokerContract", "LeaseContract", "SharedBrokerContract", "StorageContract"]
