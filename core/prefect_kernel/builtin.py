@@ -9,8 +9,11 @@ ESSENTIAL = (
     "prefect_kernel_plugins.server_native",
     "prefect_kernel_plugins.policies",
     "prefect_kernel_plugins.root",
+    "prefect_kernel_plugins.network",
     "prefect_kernel_plugins.basic_auth",
     "prefect_kernel_plugins.access",
+    "prefect_kernel_plugins.trusted_headers",
+    "prefect_kernel_plugins.oidc",
 )
 """Built-ins that cannot be switched off."""
 

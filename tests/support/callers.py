@@ -30,15 +30,17 @@ def routes(kernel: Kernel) -> list[tuple[str, str, bool]]:
     return found
 
 
-def talk(kernel: KernelUnderTest, path: str, *frames: str, prefect: bool = True, **headers: str) -> list[Any]:
+def talk(
+    kernel: KernelUnderTest, path: str, *frames: str, prefect: bool = True, client: str = "127.0.0.1", **headers: str
+) -> list[Any]:
     """What a WebSocket is told."""
     told: list[Any] = []
 
     async def run() -> None:
         scope = {
             "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": b"", "scheme": "ws",
-            "root_path": "", "http_version": "1.1", "client": ("127.0.0.1", 1), "server": ("testserver", 80),
-            "headers": [(b"host", b"x"), *((k.replace("_", "-").encode(), v.encode()) for k, v in headers.items())],
+            "root_path": "", "http_version": "1.1", "client": (client, 1), "server": ("testserver", 80),
+            "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in {"host": "x", **headers}.items()],
             "subprotocols": ["prefect"] if prefect else [], "extensions": {},
         }  # fmt: skip
         waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
@@ -66,3 +68,34 @@ SUCCESS = '{"type":"auth_success"}'
 def auth(token: Any) -> str:
     """The first message of Prefect's clients."""
     return json.dumps({"type": "auth", "token": token})
+
+
+def ask(
+    kernel: KernelUnderTest,
+    method: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    *,
+    client: str | None = "127.0.0.1",
+    body: bytes = b"",
+    repeated: tuple[tuple[str, str], ...] = (),
+) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer to a request from an address."""
+    sent: list[dict[str, Any]] = []
+    given = {"host": "testserver", "content-type": "application/json", **(headers or {})}
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "scheme": "http", "root_path": "", "http_version": "1.1", "server": ("testserver", 80), "extensions": {},
+        "client": None if client is None else (client, 40_000),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in (*given.items(), *repeated)],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    kernel.run(kernel.kernel(scope, receive, send))
+    found = {name.decode(): value.decode("latin-1") for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])

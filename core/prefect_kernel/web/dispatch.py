@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -205,6 +205,13 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - every error becomes an answer
             return reply_to_error(error, "A gate")
 
+    async def _opens(self, opening: Callable[[dict[str, Any]], Awaitable[bool]], scope: dict[str, Any]) -> bool:
+        try:
+            return await opening(scope)
+        except Exception:
+            log.exception("A gate failed")
+            return False
+
     async def _observed(self, observe: Observer, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Answer a request, and tell the observer of it."""
         status = 0
@@ -263,6 +270,10 @@ class Dispatcher:
 
     async def websocket(self, scope: dict[str, Any], receive: Any, send: Any) -> bool:
         """Serve a WebSocket; False when the table does not know its path."""
+        for gate in self.gates:
+            if gate.opening is not None and not await self._opens(gate.opening, scope):
+                await WebSocket(self.kernel, scope, receive, send, {}).refuse()
+                return True
         found = self.websockets.match(scope["path"])
         if found is None:
             if self.kernel.blueprints:

@@ -74,10 +74,12 @@ class Gate:
     """Middleware that is asked about every HTTP request before anything else, be there such a route or not.
 
     `check` returns nothing to let the request pass, or the answer, which is sent as it is: without the headers that
-    other answers have.
+    other answers have. `opening`, where there is one, is asked about every WebSocket in the same way, with its scope,
+    and says whether it may be opened.
     """
 
     check: Callable[[Request], Awaitable[Reply | None]]
+    opening: Callable[[dict[str, Any]], Awaitable[bool]] | None = None
 
 
 @dataclass(eq=False)

@@ -39,7 +39,7 @@ class Somebody:
 
 @pytest.fixture
 def kernel(make_kernel: MakeKernel, prepared_url: str, monkeypatch: pytest.MonkeyPatch) -> KernelUnderTest:
-    """A kernel with every way to get in, on SQLite and on PostgreSQL; thousands of passwords are checked, so cheaply."""
+    """A kernel with every way to get in, on either database; so many passwords are checked that they must be cheap."""
     monkeypatch.setattr(passwords, "COST", 2)
     return make_kernel(storage=prepared_url, settings=EVERYTHING)
 
