@@ -70,7 +70,7 @@ def _play_step(side: Side, step: Step, scope: Scope) -> dict[str, Any]:
             return _play_race(side, step.requests, scope)
         case Socket():
             side.requests += 1
-            return converse(side.api_url, step, scope)
+            return converse(side.api_url, step, scope, lambda request: _play_request(side, request, scope).status)
     if side.database is None:
         return {**NOT_PLAYED, "body": "needs the database"}
     match step:

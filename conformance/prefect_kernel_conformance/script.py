@@ -105,7 +105,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Socket:
-    """A WebSocket conversation. `talk` holds ("send", JSON or text), ("receive", how many), ("ping",), ("close",)."""
+    """A WebSocket conversation.
+
+    `talk` holds ("send", JSON or text), ("receive", how many), ("silence", seconds in which something may come),
+    ("ping",), ("wait", seconds), and ("request", method, path, body) for a request beside it, whose status counts as
+    received.
+    """
 
     step: int
     path: str

@@ -41,6 +41,8 @@ QUIET = {
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_REPOSSESSOR_ENABLED": "false",
+    "PREFECT_SERVER_LOGS_STREAM_OUT_ENABLED": "true",
+    "PREFECT_SERVER_LOGS_STREAM_PUBLISHING_ENABLED": "true",
 }
 REFERENCE_COMMAND = "{python} -m prefect server start --host 127.0.0.1 --port {port} --no-ui"
 KERNEL_COMMAND = "{python} -m prefect_kernel serve --host 127.0.0.1 --port {port}"

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from .script import Scope, Socket
+from .script import Request, Scope, Socket
 
 RECEIVE_SECONDS = 5.0
 
 
-def converse(api_url: str, step: Socket, scope: Scope) -> dict[str, Any]:
+Ask = Callable[[Request], int]
+"""Sends a request beside the conversation; gives the status of its answer."""
+
+
+def converse(api_url: str, step: Socket, scope: Scope, ask: Ask) -> dict[str, Any]:
     """Hold the conversation; what was received, and how it ended."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
     from websockets.sync.client import connect
@@ -26,7 +32,10 @@ def converse(api_url: str, step: Socket, scope: Scope) -> dict[str, Any]:
                     socket.send(json.dumps({"type": "auth", "token": None}))
                     received.append(_read(socket))
                 for word, *arguments in step.talk:
-                    _say(socket, word, arguments, received, scope)
+                    if word == "request":
+                        received.append(ask(Request(step.step, *arguments)))
+                    else:
+                        _say(socket, word, arguments, received, scope)
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd else "no close frame"
                 reason = closed.rcvd.reason if closed.rcvd else ""
@@ -46,6 +55,8 @@ def _say(socket: Any, word: str, arguments: list[Any], received: list[Any], scop
             received += [_read(socket) for _ in range(arguments[0] if arguments else 1)]
         case "silence":
             received.append(_read(socket, arguments[0]))
+        case "wait":
+            time.sleep(arguments[0])
         case "ping":
             if not socket.ping(uuid.uuid4().bytes).wait(20):
                 received.append("no pong")

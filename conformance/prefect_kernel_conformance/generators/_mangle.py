@@ -26,7 +26,7 @@ def mangled(rng: Random, good: Any) -> Any:
     for _ in range(rng.choice([1, 1, 1, 2])):
         places = list(_places(made))
         if not places or rng.random() < 0.02:
-            return rng.choice(VALUES)
+            return _value(rng)
         _spoil(rng, *rng.choice(places))
     return made
 
@@ -43,6 +43,10 @@ def _places(value: Any) -> Iterator[Place]:
             yield from _places(item)
 
 
+def _value(rng: Random) -> Any:
+    return deepcopy(rng.choice(VALUES))
+
+
 def _spoil(rng: Random, holder: Any, key: Any) -> None:
     match rng.randrange(10):
         case 0:
@@ -50,16 +54,16 @@ def _spoil(rng: Random, holder: Any, key: Any) -> None:
         case 1:
             holder[key] = [holder[key]]
         case 2 if isinstance(holder, dict):
-            holder[rng.choice(["unknown", "", "id", "Name", "created"])] = rng.choice(VALUES)
+            holder[rng.choice(["unknown", "", "id", "Name", "created"])] = _value(rng)
         case 2:
-            holder.append(rng.choice(VALUES))
+            holder.append(_value(rng))
         case 3 if isinstance(holder[key], str) and holder[key].isascii():
             holder[key] = rng.choice([holder[key].upper(), f" {holder[key]} ", holder[key][:1], f"{holder[key]}/"])
         case 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
             number = holder[key]
             holder[key] = rng.choice([str(number), float(number), number + 0.5, -number, number == 1, number * 10**9])
         case _:
-            holder[key] = rng.choice(VALUES)
+            holder[key] = _value(rng)
 
 
 def mangle(s: Script, rng: Random, endpoints: Mapping[tuple[str, str], Any], **options: Any) -> None:
