@@ -69,9 +69,9 @@ def _claims(
     ):
         for item in declared.get(hook, ()):
             yield what, item.name
-    for hook, what in (("kernel_triggers", "trigger"), ("kernel_actions", "action")):
+    for hook, what in (("kernel_triggers", "kind of trigger"), ("kernel_actions", "kind of action")):
         for kind in declared.get(hook, ()):
-            yield what, kind.__name__
+            yield what, kind.model_fields["type"].default
 
 
 def _own_table(plugin: str, table: Any, prefixes: Iterable[str] | None) -> str:

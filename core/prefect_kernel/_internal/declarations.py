@@ -20,7 +20,7 @@ from ..ports.storage import StorageDriver
 from ..services import Service
 from ..settings import Setting
 from ..web.authentication import Authenticator
-from ..web.group import Gate, Group
+from ..web.group import Around, Gate, Group
 
 
 def _instance(*types: type) -> Callable[[Any], bool]:
@@ -53,6 +53,22 @@ def _is_service(item: Any) -> bool:
     )
 
 
+def _is_kind(item: Any, *methods: str) -> bool:
+    fields = getattr(item, "model_fields", None) if inspect.isclass(item) else None
+    named = isinstance(fields, dict) and "type" in fields and isinstance(_any(fields["type"]).default, str)
+    return named and all(callable(getattr(item, method, None)) for method in methods)
+
+
+def _is_trigger(item: Any) -> bool:
+    return _is_kind(item, "all_triggers") and (
+        _is_kind(item, "covers", "expects", "starts_after", "key", "met") or _is_kind(item, "ready")
+    )
+
+
+def _is_action(item: Any) -> bool:
+    return _is_kind(item) and inspect.iscoroutinefunction(getattr(item, "act", None))
+
+
 def _is_command(item: Any) -> bool:
     import click
 
@@ -60,7 +76,7 @@ def _is_command(item: Any) -> bool:
 
 
 def _is_middleware(item: Any) -> bool:
-    return isinstance(item, Gate) or _is_async(item)
+    return isinstance(item, Gate | Around) or _is_async(item)
 
 
 SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -73,12 +89,12 @@ SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kernel_tables": ("a sqlalchemy.Table", _instance(sa.Table)),
     "kernel_migrations": ("a MigrationSet", _instance(MigrationSet)),
     "kernel_authenticators": ("an Authenticator: name, request and socket", _instance(Authenticator)),
-    "kernel_middleware": ("an async function of request and endpoint, or a web.Gate", _is_middleware),
+    "kernel_middleware": ("an async function of request and endpoint, a web.Gate, or a web.Around", _is_middleware),
     "kernel_routes": ("a web.Group or a Quart blueprint", _is_routes),
     "kernel_policies": ("a Policy", _instance(Policy)),
     "kernel_policy_edits": ("an Insert, Replace or Remove", _instance(Insert, Replace, Remove)),
-    "kernel_triggers": ("a class", inspect.isclass),
-    "kernel_actions": ("a class", inspect.isclass),
+    "kernel_triggers": ("a kind of trigger: a subclass of EventTrigger with a type of its own", _is_trigger),
+    "kernel_actions": ("a kind of action: a subclass of Action with a type of its own and an async act", _is_action),
     "kernel_event_handlers": ("something that can be called", callable),
     "kernel_lifespans": ("a function of the kernel that gives an async context manager", callable),
     "kernel_services": ("a Service class with a name, a tick and an interval", _is_service),

@@ -31,7 +31,23 @@ def show_plugins(**options: Any) -> None:
 
 
 def _why(plugin: Plugin) -> str:
-    return plugin.reason.removeprefix(f"plugin {plugin.name}: ") or "; ".join(plugin.notes) or plugin.where
+    return (
+        plugin.reason.removeprefix(f"plugin {plugin.name}: ")
+        or "; ".join([*plugin.notes, *_kinds(plugin)])
+        or plugin.where
+    )
+
+
+def _kinds(plugin: Plugin) -> list[str]:
+    """The kinds of triggers and actions that a plugin which is not built in has brought."""
+    if plugin.trusted:
+        return []
+    hooks = {"kernel_triggers": "trigger", "kernel_actions": "action"}
+    return [
+        f"{what} {kind.model_fields['type'].default}"
+        for hook, what in hooks.items()
+        for kind in plugin.declared.get(hook, ())
+    ]
 
 
 def show_policies(name: str | None, **options: Any) -> None:

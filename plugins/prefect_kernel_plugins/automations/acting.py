@@ -278,7 +278,7 @@ def action_events(one: Invocation, now: datetime, reason: str | None) -> list[di
         "prefect.resource.name": one.automation["name"],
         "prefect.trigger-type": trigger["type"],
     }
-    if trigger["type"] == "event":
+    if "posture" in trigger:
         resource["prefect.posture"] = trigger["posture"]
     triggered = datetime.fromisoformat(one.firing["triggered"])
     related = [*one.related, _event_resource(one.triggered_event_id, "automation-triggered-event")]

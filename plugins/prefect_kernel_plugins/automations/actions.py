@@ -9,14 +9,27 @@ from __future__ import annotations
 import copy
 from datetime import timedelta
 from enum import Enum
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationInfo,
+    WrapSerializer,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from ..common.hydration import KIND, Placeholder, hydrate
 from ..common.templates import TemplateError, check_template, is_template
+from .kinds import ACTIONS, OneOf
+
+if TYPE_CHECKING:
+    from .acting import Invocation
 
 
 class Part(BaseModel):
@@ -26,9 +39,21 @@ class Part(BaseModel):
 
 
 class Action(Part):
-    """Base of all kinds of actions."""
+    """Base of all kinds of actions, also of those that plugins bring (`kernel_actions`)."""
+
+    timeout_seconds: ClassVar[float] = 60.0
+    """How long doing it may take; after that it is tried again later. For kinds of plugins."""
 
     type: str
+
+    async def act(self, one: Invocation) -> None:
+        """Do it. Raises ActionFailed when that cannot be done; after anything else that is raised it is tried again.
+
+        It may be done twice when a server dies after it: `one.id` is the same then.
+        """
+        from .acting import ACTIONS
+
+        await ACTIONS[self.type](one)
 
 
 StateType = Enum(  # type: ignore[misc]
@@ -326,7 +351,7 @@ class SendNotification(Action):
         return checked_template(value, str(info.field_name))
 
 
-ServerActionTypes = (
+BUILT_IN = (
     DoNothing
     | RunDeployment
     | PauseDeployment
@@ -345,4 +370,8 @@ ServerActionTypes = (
     | PauseWorkPool
     | ResumeWorkPool
 )
-"""Every kind of action, in the order in which input is compared with them."""
+"""The built-in kinds of actions, in the order in which input is compared with them."""
+
+_KINDS = OneOf(ACTIONS)
+ServerActionTypes = Annotated[BUILT_IN, WrapValidator(_KINDS.validate), WrapSerializer(_KINDS.serialize)]
+"""Any kind of action."""

@@ -6,6 +6,7 @@ transaction in which it was read. The algorithm is Prefect's, with its order of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from prefect_kernel.ids import uuid4, uuid7
 
 from .schemas import Automation
 from .triggers import AnyTrigger, CompositeTrigger, EventTrigger
+
+log = logging.getLogger("prefect_kernel.automations")
 
 LOOKBACK = timedelta(minutes=15)
 """How much older than the first event of a count others may be and still be counted."""
@@ -137,12 +140,12 @@ class Evaluation:
     # ------------------------------------------------------------ events
     def interested(self, event: Event) -> list[EventTrigger]:
         """The triggers to which an event matters."""
-        return [one for one in self.event_triggers if one.covers(event.event, event.resource, event.related)]
+        return [one for one in self.event_triggers if _covers(one, event)]
 
     def take(self, trigger: EventTrigger, event: Event) -> None:
         """Let a trigger that is interested see an event."""
         expected = trigger.expects(event.event)
-        key = trigger.key(event.resource, event.related)
+        key = trigger.key(event)
         bucket = None
         if trigger.after and trigger.starts_after(event.event):
             # One that is expected as well ends at nothing, once it has been counted.
@@ -334,6 +337,16 @@ class Evaluation:
     def _forget(self, children: dict[str, ChildFiring], child: ChildFiring) -> None:
         del children[child.child_id]
         self.children_gone[child.id] = child
+
+
+def _covers(trigger: EventTrigger, event: Event) -> bool:
+    try:
+        return trigger.covers(event)
+    except Exception:
+        if type(trigger) is EventTrigger:
+            raise
+        log.exception("trigger %s (%s) cannot be asked about event %s", trigger.id, trigger.type, event.id)
+        return False
 
 
 def _moment(firing: dict[str, Any]) -> datetime:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import sqlalchemy as sa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit, in_list
@@ -15,7 +15,7 @@ from prefect_kernel.sql.types import UUID, Timestamp
 
 from ..common.fields import DateTime
 from ..events.tables import events
-from . import queries
+from . import kinds, queries
 from .evaluating import Evaluation
 from .schemas import Automation
 from .store import to_event
@@ -151,7 +151,10 @@ def dry_run(id: str, since: datetime, until: datetime) -> Unit[dict[str, Any]]:
     row = yield from queries.by_id(id)
     if row is None:
         raise errors.ObjectNotFound("Automation not found")
-    automation = Automation.model_validate({**queries.as_dict(row), "enabled": False})
+    try:
+        automation = Automation.model_validate({**queries.as_dict(row), "enabled": False})
+    except ValidationError:
+        raise errors.Conflict("The automation cannot be evaluated; is the plugin of its trigger loaded?") from None
     rows = yield _PAST(since=since, until=until, limit=DRY_RUN_EVENTS)
     evaluation = Evaluation([automation], since)
     proactive = [trigger for trigger in evaluation.event_triggers if trigger.proactive]
@@ -196,6 +199,20 @@ async def forget_old(kernel: Kernel) -> None:
     before = kernel.clock.now() - kernel.settings.server.events.retention_period
     while await kernel.storage.write(forget, before) == FORGET:
         pass
+
+
+@group.get("/automations/kinds", permission="read")
+async def read_kinds(request: web.Request) -> web.Reply:
+    """The kinds of triggers and actions that automations may have: their plugins, and what is sent as JSON schema."""
+    return web.json(
+        {
+            shown: [
+                {"type": name, "plugin": plugin, "schema": kind.model_json_schema()}
+                for plugin, name, kind in kinds.declared(request.kernel, hook)
+            ]
+            for shown, hook in (("triggers", kinds.TRIGGERS), ("actions", kinds.ACTIONS))
+        }
+    )
 
 
 @group.get("/automations/{id:uuid}/firings", permission="read", query=Page)

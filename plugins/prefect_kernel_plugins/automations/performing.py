@@ -21,7 +21,7 @@ from prefect_kernel import Service, errors
 from prefect_kernel.sql import Statement, Unit, in_list, point_read
 from prefect_kernel.sql.types import UUID, Timestamp
 
-from . import firings
+from . import firings, kinds
 from .acting import ACTIONS, Invocation, action_events
 from .calling import ActionFailed, TryAgain
 from .tables import automation_action, automation_firing
@@ -195,7 +195,7 @@ class Actions(Service):
         """Do one action, and record how it went. When that cannot be recorded, the claim ends and it is tried again."""
         status, error = "done", None
         try:
-            await ACTIONS[one.kind](one)
+            await _act(one)
         except ActionFailed as failure:
             status, error = "failed", str(failure)
         except (TryAgain, Exception) as failure:
@@ -216,6 +216,19 @@ class Actions(Service):
                 await self.kernel.storage.write(end, one, status, error, now)
         except errors.StorageUnavailable as failure:
             log.warning("how action %s went cannot be recorded: %s", one.id, failure)
+
+
+async def _act(one: Invocation) -> None:
+    """Do an action of whatever kind."""
+    if one.kind in ACTIONS:
+        await ACTIONS[one.kind](one)
+        return
+    kind: Any = kinds.of_plugins(kinds.ACTIONS, one.kind)
+    if kind is None:
+        raise ActionFailed(f"There is no kind of action {one.kind!r}: the plugin that brought it is not loaded")
+    action = kind.model_validate(one.action)
+    async with asyncio.timeout(action.timeout_seconds):
+        await action.act(one)
 
 
 def _number(item: tuple[Invocation, int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 from pydantic import ValidationError
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +14,7 @@ from prefect_kernel import errors
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Call, Statement, Unit, by_dialect, in_list, point_read
 from prefect_kernel.sql.types import UUID, Timestamp
+from prefect_kernel.web.reply import dumps
 
 from ..common.job_variables import check_job_variables
 from ..common.lifecycle import lifecycle_event
@@ -96,16 +98,29 @@ def as_dict(row: Any) -> dict[str, Any]:
 
 def to_json(row: Any) -> bytes:
     """A decoded row as clients see it."""
-    return _trusted(row).model_dump_json().encode()
+    return _json(row).encode()
 
 
 def list_to_json(rows: list[Any]) -> bytes:
     """Decoded rows as clients see them."""
-    return f"[{','.join([_trusted(row).model_dump_json() for row in rows])}]".encode()
+    return f"[{','.join([_json(row) for row in rows])}]".encode()
 
 
-def _trusted(row: Any) -> Automation:
-    return Automation.model_validate(as_dict(row))
+def _json(row: Any) -> str:
+    values = as_dict(row)
+    try:
+        return Automation.model_validate(values).model_dump_json()
+    except ValidationError:  # of a kind that a plugin has brought which is not loaded: as it is stored
+        return dumps(values).decode()
+
+
+def _shown(values: dict[str, Any]) -> dict[str, Any]:
+    """An automation's members as JSON has them; those of one that cannot be read as they are stored."""
+    try:
+        return Automation.model_validate(values).model_dump(mode="json")
+    except ValidationError:
+        found: dict[str, Any] = orjson.loads(dumps(values))
+        return found
 
 
 @point_read
@@ -171,8 +186,7 @@ def event(kernel: Kernel, action: str, row: dict[str, Any], now: datetime) -> li
     """The event that tells what became of an automation."""
     if not kernel.events.wanted:
         return []
-    shown = Automation.model_validate(row).model_dump(mode="json")
-    return [kernel.events.call(lifecycle_event("automation", action, str(row["id"]), row["name"], shown, now))]
+    return [kernel.events.call(lifecycle_event("automation", action, str(row["id"]), row["name"], _shown(row), now))]
 
 
 def create(kernel: Kernel, body: AutomationCreate, now: datetime) -> Unit[Any]:
@@ -224,9 +238,9 @@ def enable(kernel: Kernel, id: str, enabled: bool, given: bool, now: datetime) -
     rows = yield _BY_ID(id=id)
     if not rows:
         return False
-    shown = Automation.model_validate(as_dict(rows[0]) | {"enabled": False}).model_dump(mode="json")
     try:
-        Automation.model_validate({**shown, "enabled": enabled})
+        if enabled:
+            Automation.model_validate({**_shown(as_dict(rows[0]) | {"enabled": False}), "enabled": True})
     except ValidationError as error:
         wrong = [{**one, "ctx": {"error": {}}} for one in error.errors()]
         raise errors.InvalidRequest(wrong, {"enabled": enabled}) from None

@@ -12,12 +12,25 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import Enum
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
 from uuid import UUID, uuid4
 
-from pydantic import ConfigDict, Field, RootModel, field_serializer, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    RootModel,
+    WrapSerializer,
+    WrapValidator,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from .actions import Part
+from .kinds import TRIGGERS, OneOf
+
+if TYPE_CHECKING:
+    from .evaluating import Event
 
 Labels = dict[str, str]
 
@@ -93,7 +106,12 @@ class Trigger(Part):
 
 
 class EventTrigger(Trigger):
-    """Fires when events happen, or when they do not happen, within a time."""
+    """Fires when events happen, or when they do not happen, within a time.
+
+    Plugins' kinds of triggers (`kernel_triggers`) are subclasses with a `type` of their own. They may bring members,
+    and say themselves which events matter (`covers`), count (`expects`) or start the counting (`starts_after`), and
+    under what they are counted (`key`); all of that from the trigger and the event alone, without waiting.
+    """
 
     type: Literal["event"] = "event"
     match: _Specification = Field(default_factory=lambda: ResourceSpecification({}))
@@ -163,15 +181,15 @@ class EventTrigger(Trigger):
         """Whether it fires because something did not happen."""
         return self.posture == Posture.Proactive
 
-    def covers(self, event: str, resource: Labels, related: list[Labels]) -> bool:
+    def covers(self, event: Event) -> bool:
         """Whether an event may matter to the trigger."""
         names, pattern = self._candidates
-        if not any(_pattern(name).match(event) for name in names) or not pattern.match(event):
+        if not any(_pattern(name).match(event.event) for name in names) or not pattern.match(event.event):
             return False
-        if not self._specification(self.match).includes([resource]):
+        if not self._specification(self.match).includes([event.resource]):
             return False
         wanted = self.match_related if isinstance(self.match_related, list) else [self.match_related]
-        return all(self._specification(one).includes(related) for one in wanted)
+        return all(self._specification(one).includes(event.related) for one in wanted)
 
     @staticmethod
     def _specification(value: Any) -> ResourceSpecification:
@@ -193,9 +211,9 @@ class EventTrigger(Trigger):
         """Whether an event of that name counts."""
         return not self.expect or any(matches(name, event) for name in self.expect)
 
-    def key(self, resource: Labels, related: list[Labels]) -> list[str]:
+    def key(self, event: Event) -> list[str]:
         """What an event is counted under: the values of the `for_each` labels."""
-        return [_label(label, resource, related) or "" for label in sorted(self.for_each)]
+        return [_label(label, event.resource, event.related) or "" for label in sorted(self.for_each)]
 
     def met(self, count: int) -> bool:
         """Whether so many events are enough, or for a proactive trigger too few."""
@@ -270,7 +288,13 @@ class SequenceTrigger(CompositeTrigger):
         return fired == [str(trigger.id) for trigger in self.triggers]
 
 
-ServerTriggerTypes = Union[EventTrigger, CompoundTrigger, SequenceTrigger]  # noqa: UP007
+_KINDS = OneOf(TRIGGERS)
+ServerTriggerTypes = Annotated[
+    Union[EventTrigger, CompoundTrigger, SequenceTrigger],  # noqa: UP007
+    WrapValidator(_KINDS.validate),
+    WrapSerializer(_KINDS.serialize),
+]
+"""Any kind of trigger."""
 AnyTrigger = EventTrigger | CompoundTrigger | SequenceTrigger
 
 CompoundTrigger.model_rebuild()

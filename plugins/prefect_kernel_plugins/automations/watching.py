@@ -28,6 +28,9 @@ log = logging.getLogger("prefect_kernel.automations")
 BATCH = 200
 """Events looked at in one transaction."""
 
+LOST = 1000
+"""Events that wait no longer looked at in one transaction, in the order in which they occurred."""
+
 POLL_SECONDS = 1.0
 """How often other processes' events are looked for; one's own come at once."""
 
@@ -78,7 +81,7 @@ def _see(kernel: Kernel, evaluation: Evaluation, events: list[Event]) -> Unit[No
     pairs = [(trigger, event) for event in events for trigger in evaluation.interested(event)]
     if not pairs:
         return
-    wanted = {(str(trigger.id), tuple(trigger.key(event.resource, event.related))) for trigger, event in pairs}
+    wanted = {(str(trigger.id), tuple(trigger.key(event))) for trigger, event in pairs}
     triggers: dict[str, EventTrigger] = {str(trigger.id): trigger for trigger, _ in pairs}
     yield from store.load_buckets(evaluation, kernel.storage.dialect, wanted, set(triggers))
     yield from store.load_children(evaluation, list(triggers.values()))
@@ -154,7 +157,7 @@ def look_at_time(kernel: Kernel, now: datetime, keep: timedelta) -> Unit[tuple[b
         fired += yield from _take(kernel, automations, queued, now)
         if len(queued) == BATCH:
             return False, fired
-    waited = yield store.LOST(before=now - LOOKBACK, count=BATCH)
+    waited = yield store.LOST(before=now - LOOKBACK, count=LOST)
     lost = sorted((Event.of(cells[0]) for cells in waited), key=lambda e: e.occurred)
     if lost:
         evaluation = Evaluation(automations, now)
@@ -162,7 +165,7 @@ def look_at_time(kernel: Kernel, now: datetime, keep: timedelta) -> Unit[tuple[b
         yield from _see(kernel, evaluation, ready)
         yield store.FORGET_FOLLOWERS(ids=[event.id for event in lost] + resolved)
         fired += len(evaluation.fired)
-        if len(lost) == BATCH:
+        if len(lost) == LOST:
             return False, fired
     evaluation = Evaluation(automations, now)
     yield from _look(kernel, evaluation, now, keep)

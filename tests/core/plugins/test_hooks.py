@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
@@ -23,6 +23,8 @@ from prefect_kernel.ports.storage import StorageDriver
 from prefect_kernel.settings import Setting
 from prefect_kernel.sql import Statement
 from prefect_kernel.testing import MakeKernel, SettableClock
+from prefect_kernel_plugins.automations.actions import Action
+from prefect_kernel_plugins.automations.triggers import EventTrigger
 
 from .support import Machine
 
@@ -240,24 +242,37 @@ def test_hook_policy_edits(machine: Machine) -> None:
     assert rules[at - 1 : at + 2] == ["WaitForScheduledTime", "acme.Rule", "RetryFailedFlows"]
 
 
-@pytest.mark.parametrize("hook", ["triggers", "actions"])
-def test_kinds_of_automations(machine: Machine, hook: str) -> None:
-    """Kinds of triggers and actions are classes, each of a name of its own."""
-    kind = type("Acme", (), {})
-    kernel = machine.boot(plugin(**{hook: [kind]}))
-    assert list(kernel.plugins.collect(f"kernel_{hook}")) == [("acme", kind)]
-    with pytest.raises(PluginError, match=r"there is a (trigger|action) 'Acme' already"):
-        machine.boot(plugin(**{hook: [kind, kind]}))
-
-
 def test_hook_triggers(machine: Machine) -> None:
-    """See above."""
-    test_kinds_of_automations(machine, "triggers")
+    """Kinds of triggers are classes, each with a type of its own."""
+
+    class Acme(EventTrigger):
+        type: Literal["acme-seen"] = "acme-seen"  # type: ignore[assignment]
+
+    kernel = machine.boot(plugin(triggers=[Acme]))
+    assert list(kernel.plugins.collect("kernel_triggers"))[-1] == ("acme", Acme)
+    for wrong in ([Acme, Acme], [type("Twin", (Acme,), {})] * 2, [EventTrigger]):
+        with pytest.raises(PluginError, match=r"there is a kind of trigger '(acme-seen|event)' already"):
+            machine.boot(plugin(triggers=wrong))
+    with pytest.raises(PluginError, match="which is not a kind of trigger"):
+        machine.boot(plugin(triggers=[type("Plain", (), {})]))
 
 
 def test_hook_actions(machine: Machine) -> None:
-    """See above."""
-    test_kinds_of_automations(machine, "actions")
+    """Kinds of actions are classes, each with a type of its own, and do something."""
+
+    class Acme(Action):
+        type: Literal["acme-done"] = "acme-done"
+
+    class Nameless(Action):
+        pass
+
+    kernel = machine.boot(plugin(actions=[Acme]))
+    assert list(kernel.plugins.collect("kernel_actions"))[-1] == ("acme", Acme)
+    with pytest.raises(PluginError, match="there is a kind of action 'acme-done' already"):
+        machine.boot(plugin(actions=[Acme, Acme]))
+    for wrong in (Nameless, type("Plain", (), {}), Acme()):
+        with pytest.raises(PluginError, match="which is not a kind of action"):
+            machine.boot(plugin(actions=[wrong]))
 
 
 def test_hook_event_handlers(machine: Machine) -> None:
