@@ -1,8 +1,8 @@
 """Real clients of several versions run flows against Python Prefect 3.8.8 and the kernel: `python -m
-tests.support.clients [VERSION …] [-- OPTIONS OF THE RUNNER]`.
+tests.support.clients [VERSION[=INTERPRETER] …] [-- OPTIONS OF THE RUNNER]`.
 
-Each version lives in an environment of its own, which is made when it is not there. What passes with a client on Python
-Prefect must pass on the kernel, and both servers must say the same of it afterwards.
+Each version lives in an environment of its own, which is made when it is not there and no interpreter is named. What
+passes with a client on Python Prefect must pass on the kernel, and both servers must say the same of it afterwards.
 """
 
 from __future__ import annotations
@@ -26,9 +26,16 @@ def main(arguments: Sequence[str]) -> int:
     said: list[str] = []
     with services.postgres_server() as postgres:
         for version in versions:
-            python = str(reference.client_python(version))
+            version, _, named = version.partition("=")  # noqa: PLW2901
             sys.stdout.write(f"=== client {version}\n")
             sys.stdout.flush()
+            try:
+                python = named or str(reference.client_python(version))
+            except RuntimeError as error:
+                sys.stdout.write(f"{error}\n")
+                said.append(f"{version:<10} NOT RUN: it could not be installed")
+                failed.append(version)
+                continue
             command = [sys.executable, "-m", "prefect_kernel_conformance", "--only", "client_flows", "--no-coverage"]
             command += ["--reference-python", reference_python, "--client-python", python, "--postgres", postgres]
             done = subprocess.run([*command, *options], check=False)

@@ -43,7 +43,11 @@ def client_python(version: str) -> Path:
     """
     if version == REFERENCE_VERSION:
         return reference_python()
-    held = () if version.startswith(("3.8.", "3.9.")) else ("sqlalchemy<2.1", "fastapi<0.120", "starlette<0.49")
+    held: tuple[str, ...] = ()
+    if not version.startswith(("3.8.", "3.9.")):
+        held = ("sqlalchemy<2.1", "fastapi<0.120", "starlette<0.49")
+    if version.startswith(("3.0.", "3.1.", "3.2.")):
+        held += ("pydantic<2.11",)
     return _environment(version, (f"prefect=={version}", *held))
 
 

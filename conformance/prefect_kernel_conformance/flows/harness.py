@@ -43,10 +43,11 @@ def run_script(python: str, script: str, api_url: str, home: Path) -> tuple[dict
         timeout=SECONDS,
         check=False,
     )
-    last = done.stdout.rstrip().rpartition("\n")[2]
-    if not last.startswith("SUMMARY "):
+    # The last line, but for what the client's own threads still have to say.
+    found = [line for line in done.stdout.splitlines() if line.startswith("SUMMARY ")]
+    if not found:
         return {"script": f"ended with {done.returncode} and no summary"}, done.stdout
-    return json.loads(last.removeprefix("SUMMARY ")), done.stdout
+    return json.loads(found[-1].removeprefix("SUMMARY ")), done.stdout
 
 
 def play_flows(judge: Judge, python: str, results: Results, match: str = "", *, old: bool = False) -> None:
