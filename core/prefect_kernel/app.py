@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,7 @@ from .transition import Move
 from .web.authentication import Authentication
 from .web.cors import Cors
 from .web.dispatch import Dispatcher
-from .web.group import Endpoint, Gate, Group
+from .web.group import Around, Endpoint, Gate, Group
 from .web.request import Request
 
 log = logging.getLogger("prefect_kernel")
@@ -75,13 +76,14 @@ class Kernel:
         trusted, seconds = self.plugins.trusted, self.settings.kernel.plugin_timeout
         middleware = list(self.plugins.collect("kernel_middleware"))
         self.check_request: Callable[[Request, Endpoint], Awaitable[None]] | None = guarding.middleware(
-            [item for item in middleware if not isinstance(item[1], Gate)], trusted, seconds
+            [item for item in middleware if not isinstance(item[1], Gate | Around)], trusted, seconds
         )
         self.groups: list[Group] = []
         self.blueprints: list[tuple[str, Any]] = []
         """(plugin, blueprint)"""
         self.dispatcher = Dispatcher(self)
         self.dispatcher.gates = [gate for _, gate in middleware if isinstance(gate, Gate)]
+        self._arounds = [item for item in middleware if isinstance(item[1], Around)]
         ways = list(self.plugins.collect("kernel_authenticators"))
         if ways:
             self.dispatcher.authentication = Authentication(ways, trusted, seconds)
@@ -125,7 +127,7 @@ class Kernel:
         for endpoint in group.endpoints:
             if plugin not in self.plugins.trusted:
                 endpoint.handler = guarding.handler(endpoint.handler)
-            self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, endpoint)
+            self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, self._surrounded(endpoint))
         if group.fallback is not None:
             guard = plugin not in self.plugins.trusted
             self.dispatcher.fallback = guarding.fallback(group.fallback) if guard else group.fallback
@@ -133,6 +135,14 @@ class Kernel:
             if plugin not in self.plugins.trusted:
                 socket.handler = guarding.websocket(socket.handler)
             self.dispatcher.websockets.add("WS", base + socket.path, socket)
+
+    def _surrounded(self, endpoint: Endpoint) -> Endpoint:
+        for plugin, around in self._arounds:
+            handler = around.wrap(endpoint)
+            if handler is not None:  # a copy, since groups are module-level objects, and kernels may be many
+                safe = handler if plugin in self.plugins.trusted else guarding.handler(handler)
+                endpoint = replace(endpoint, handler=safe)
+        return endpoint
 
     def _driver(self, hook: str, name: str, what: str) -> tuple[Plugin, Any]:
         """The driver of that name or alias, and its plugin."""

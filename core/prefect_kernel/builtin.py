@@ -63,5 +63,6 @@ DEFAULT = (
     "prefect_kernel_plugins.stuck_runs",
     "prefect_kernel_plugins.csrf",
     "prefect_kernel_plugins.metrics",
+    "prefect_kernel_plugins.audit",
 )
 """Built-ins that are loaded unless switched off."""

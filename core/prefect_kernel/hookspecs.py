@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .ports.storage import StorageDriver
     from .services import Service
     from .settings import Setting, Settings
-    from .web import Authenticator, Endpoint, Gate, Group, Request
+    from .web import Around, Authenticator, Endpoint, Gate, Group, Request
 
     Middleware = Callable[[Request, Endpoint], Awaitable[None]]
     Lifespan = Callable[[Kernel], AbstractAsyncContextManager[Any] | AsyncIterator[Any]]
@@ -106,12 +106,12 @@ def kernel_authenticators(settings: Settings) -> Iterable[Authenticator]:
 
 
 @hookspec
-def kernel_middleware(settings: Settings) -> Iterable[Middleware | Gate]:
+def kernel_middleware(settings: Settings) -> Iterable[Middleware | Gate | Around]:
     """Look at each HTTP request before its endpoint: `async def check(request, endpoint)`.
 
     It returns nothing to let the request pass, or raises one of the `HttpError`s to refuse it. Middleware is called in
     the load order of plugins; without any, no request pays for it. A `web.Gate` is asked before anything else, also
-    about requests that have no endpoint.
+    about requests that have no endpoint. A `web.Around` is put around endpoints at boot.
     """
 
 

@@ -20,7 +20,7 @@ from ..ports.storage import StorageDriver
 from ..services import Service
 from ..settings import Setting
 from ..web.authentication import Authenticator
-from ..web.group import Gate, Group
+from ..web.group import Around, Gate, Group
 
 
 def _instance(*types: type) -> Callable[[Any], bool]:
@@ -76,7 +76,7 @@ def _is_command(item: Any) -> bool:
 
 
 def _is_middleware(item: Any) -> bool:
-    return isinstance(item, Gate) or _is_async(item)
+    return isinstance(item, Gate | Around) or _is_async(item)
 
 
 SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -89,7 +89,7 @@ SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kernel_tables": ("a sqlalchemy.Table", _instance(sa.Table)),
     "kernel_migrations": ("a MigrationSet", _instance(MigrationSet)),
     "kernel_authenticators": ("an Authenticator: name, request and socket", _instance(Authenticator)),
-    "kernel_middleware": ("an async function of request and endpoint, or a web.Gate", _is_middleware),
+    "kernel_middleware": ("an async function of request and endpoint, a web.Gate, or a web.Around", _is_middleware),
     "kernel_routes": ("a web.Group or a Quart blueprint", _is_routes),
     "kernel_policies": ("a Policy", _instance(Policy)),
     "kernel_policy_edits": ("an Insert, Replace or Remove", _instance(Insert, Replace, Remove)),

@@ -2,18 +2,20 @@
 
 from .authentication import Authenticator, Caller
 from .described import describe
-from .group import Endpoint, Gate, Group, WebSocketEndpoint
+from .group import Around, Endpoint, Gate, Group, Handler, WebSocketEndpoint
 from .reply import Reply, Stream, dumps, json, no_content, raw, text
 from .request import Request
 from .websocket import Disconnected, WebSocket
 
 __all__ = [
+    "Around",
     "Authenticator",
     "Caller",
     "Disconnected",
     "Endpoint",
     "Gate",
     "Group",
+    "Handler",
     "Reply",
     "Request",
     "Stream",

@@ -82,6 +82,17 @@ class Gate:
     opening: Callable[[dict[str, Any]], Awaitable[bool]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Middleware that is put around endpoints, once, at boot: who is not concerned pays nothing for it.
+
+    `wrap` is called with each endpoint of a group and gives a handler to use in place of `endpoint.handler`, which it
+    calls, or None to leave it as it is. A handler is called once the caller is known and the input is valid.
+    """
+
+    wrap: Callable[[Endpoint], Handler | None]
+
+
 @dataclass(eq=False)
 class Group:
     """Routes with one prefix below the API's base path.

@@ -16,7 +16,10 @@ from prefect_kernel.app import Kernel
 from prefect_kernel.cli.setup import prepare, table
 from prefect_kernel.errors import KernelError, UniqueViolation
 from prefect_kernel.ports.server import loop_factory
+from prefect_kernel.sql import Unit
 
+from ..audit import WHAT as AUDIT
+from ..audit.queries import by_command, with_row
 from . import KEYS, USERS, queries
 
 T = TypeVar("T")
@@ -25,16 +28,29 @@ _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 PAGE = 200
 
 
-def _on_database(work: Callable[[Any], Awaitable[T]]) -> tuple[Kernel, T]:
+def _on_database(work: Callable[[Any, Kernel], Awaitable[T]]) -> tuple[Kernel, T]:
     kernel = Kernel(prepare())
 
     async def run() -> T:
         async with AsyncExitStack() as stack:
             await kernel.open_storage(stack)
-            return await work(kernel.storage)
+            return await work(kernel.storage, kernel)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return kernel, runner.run(run())
+
+
+def _change(name: str, unit: Callable[..., Unit[T]], *arguments: Any) -> tuple[Kernel, T]:
+    """Change something; where changes are audited, this one is, too."""
+
+    async def work(storage: Any, kernel: Kernel) -> T:
+        if kernel.settings.plugin[AUDIT] == "off":
+            return await storage.write(unit, *arguments)  # type: ignore[no-any-return]
+        row = by_command(unit.__name__, name, datetime.now(UTC))
+        result: T = (await storage.write(with_row, row, unit, arguments, {}))[0]
+        return result
+
+    return _on_database(work)
 
 
 def _named(name: str) -> str:
@@ -98,7 +114,7 @@ def create_key(name: str, scope: str, expires: str | None) -> None:
     now, token = datetime.now(UTC), new_token()
     row = (_named(name), digest_of(token), hint_of(token), scope, _expiry(expires, now), "command line", now)
     try:
-        kernel, _ = _on_database(lambda storage: storage.write(queries.create_key, *row))
+        kernel, _ = _change(name, queries.create_key, *row)
     except UniqueViolation:
         raise KernelError(f"There is an API key named {name!r} already.") from None
     click.echo(token)
@@ -111,7 +127,7 @@ def create_key(name: str, scope: str, expires: str | None) -> None:
 @keys.command("list")
 def list_keys() -> None:
     """List keys, never the secret part."""
-    _, found = _on_database(lambda storage: _all(storage, queries.keys))
+    _, found = _on_database(lambda storage, _: _all(storage, queries.keys))
     now = datetime.now(UTC)
     rows = []
     for key in found:
@@ -133,7 +149,7 @@ def list_keys() -> None:
 @click.argument("name")
 def revoke_key(name: str) -> None:
     """Take a key away; servers refuse it within seconds."""
-    _, gone = _on_database(lambda storage: storage.write(queries.delete_key, name))
+    _, gone = _change(name, queries.delete_key, name)
     if not gone:
         raise KernelError(f"There is no API key named {name!r}.")
     click.echo(f"Revoked {name}.")
@@ -169,9 +185,7 @@ def create_user(name: str, role: str, password_stdin: bool) -> None:
 
     kept = hashed(_password(password_stdin))
     try:
-        kernel, _ = _on_database(
-            lambda storage: storage.write(queries.create_user, _named(name), kept, role, datetime.now(UTC))
-        )
+        kernel, _ = _change(name, queries.create_user, _named(name), kept, role, datetime.now(UTC))
     except UniqueViolation:
         raise KernelError(f"There is a user named {name!r} already.") from None
     click.echo(f"Created {name}, {role}.")
@@ -181,7 +195,7 @@ def create_user(name: str, role: str, password_stdin: bool) -> None:
 @users.command("list")
 def list_users() -> None:
     """List users."""
-    _, found = _on_database(lambda storage: _all(storage, queries.users))
+    _, found = _on_database(lambda storage, _: _all(storage, queries.users))
     rows = [
         (one["name"], one["role"], "yes" if one["enabled"] else "no", one["created"].isoformat(timespec="seconds"))
         for one in found
@@ -204,7 +218,7 @@ def change_user(name: str, role: str | None, enabled: bool | None, ask: bool, pa
         changes["password"] = hashed(_password(password_stdin))
     if not changes:
         raise click.UsageError("Say what to change: --role, --enable, --disable, --password or --password-stdin.")
-    _, row = _on_database(lambda storage: storage.write(queries.change_user, name, changes, datetime.now(UTC)))
+    _, row = _change(name, queries.change_user, name, changes, datetime.now(UTC))
     if row is None:
         raise KernelError(f"There is no user named {name!r}.")
     click.echo(f"Changed {name}: {row['role']}, {'enabled' if row['enabled'] else 'disabled'}.")
@@ -214,7 +228,7 @@ def change_user(name: str, role: str | None, enabled: bool | None, ask: bool, pa
 @click.argument("name")
 def delete_user(name: str) -> None:
     """Delete a user."""
-    _, gone = _on_database(lambda storage: storage.write(queries.delete_user, name))
+    _, gone = _change(name, queries.delete_user, name)
     if not gone:
         raise KernelError(f"There is no user named {name!r}.")
     click.echo(f"Deleted {name}.")
