@@ -57,7 +57,7 @@ async def stream_events_out(socket: web.WebSocket) -> None:
     if not await socket.handshake():
         return
     kernel = socket.kernel
-    received = await receive_filter(socket, lambda message: EventFilter.model_validate(message.get("filter")))
+    received = await receive_filter(socket, lambda message: EventFilter.model_validate(message["filter"]))
     if received is None:
         return
     message, filter = received
