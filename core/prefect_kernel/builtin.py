@@ -51,6 +51,8 @@ DEFAULT = (
     "prefect_kernel_plugins.saved_searches",
     "prefect_kernel_plugins.events",
     "prefect_kernel_plugins.automations",
+    "prefect_kernel_plugins.webhooks",
+    "prefect_kernel_plugins.slas",
     "prefect_kernel_plugins.templates",
     "prefect_kernel_plugins.ui_flow_runs",
     "prefect_kernel_plugins.ui_flows",

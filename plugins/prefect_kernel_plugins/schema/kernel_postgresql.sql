@@ -243,3 +243,53 @@ CREATE INDEX kernel_ix_audit__object_seq ON kernel_audit (object, seq);
 
 UPDATE kernel_alembic_version SET version_num='0009' WHERE kernel_alembic_version.version_num = '0008';
 
+CREATE TABLE kernel_webhook (
+    id UUID NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    updated TIMESTAMP WITH TIME ZONE NOT NULL, 
+    slug VARCHAR NOT NULL, 
+    name VARCHAR NOT NULL, 
+    template TEXT NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    verify VARCHAR NOT NULL, 
+    header VARCHAR, 
+    secret TEXT, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_sla (
+    id UUID NOT NULL, 
+    created TIMESTAMP WITH TIME ZONE NOT NULL, 
+    updated TIMESTAMP WITH TIME ZONE NOT NULL, 
+    deployment_id UUID NOT NULL, 
+    name VARCHAR NOT NULL, 
+    severity VARCHAR NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    kind VARCHAR NOT NULL, 
+    seconds FLOAT(53) NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_sla_violation (
+    sla_id UUID NOT NULL, 
+    subject_id UUID NOT NULL, 
+    event_id UUID NOT NULL, 
+    occurred TIMESTAMP WITH TIME ZONE NOT NULL, 
+    cleared TIMESTAMP WITH TIME ZONE, 
+    PRIMARY KEY (sla_id, subject_id)
+);
+
+DROP INDEX IF EXISTS kernel_uq_webhook__slug;
+
+CREATE UNIQUE INDEX kernel_uq_webhook__slug ON kernel_webhook (slug);
+
+DROP INDEX IF EXISTS kernel_uq_sla__deployment_name;
+
+CREATE UNIQUE INDEX kernel_uq_sla__deployment_name ON kernel_sla (deployment_id, name);
+
+DROP INDEX IF EXISTS kernel_ix_sla_violation__sla_open;
+
+CREATE INDEX kernel_ix_sla_violation__sla_open ON kernel_sla_violation (sla_id) WHERE cleared IS NULL;
+
+UPDATE kernel_alembic_version SET version_num='0010' WHERE kernel_alembic_version.version_num = '0009';
+

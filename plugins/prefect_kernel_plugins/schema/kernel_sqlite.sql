@@ -217,3 +217,47 @@ CREATE INDEX IF NOT EXISTS kernel_ix_audit__object_seq ON kernel_audit (object, 
 
 UPDATE kernel_alembic_version SET version_num='0009' WHERE kernel_alembic_version.version_num = '0008';
 
+CREATE TABLE kernel_webhook (
+    id CHAR(36) NOT NULL, 
+    created DATETIME NOT NULL, 
+    updated DATETIME NOT NULL, 
+    slug VARCHAR NOT NULL, 
+    name VARCHAR NOT NULL, 
+    template TEXT NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    verify VARCHAR NOT NULL, 
+    header VARCHAR, 
+    secret TEXT, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_sla (
+    id CHAR(36) NOT NULL, 
+    created DATETIME NOT NULL, 
+    updated DATETIME NOT NULL, 
+    deployment_id CHAR(36) NOT NULL, 
+    name VARCHAR NOT NULL, 
+    severity VARCHAR NOT NULL, 
+    enabled BOOLEAN NOT NULL, 
+    kind VARCHAR NOT NULL, 
+    seconds FLOAT NOT NULL, 
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE kernel_sla_violation (
+    sla_id CHAR(36) NOT NULL, 
+    subject_id CHAR(36) NOT NULL, 
+    event_id CHAR(36) NOT NULL, 
+    occurred DATETIME NOT NULL, 
+    cleared DATETIME, 
+    PRIMARY KEY (sla_id, subject_id)
+);
+
+CREATE UNIQUE INDEX IF NOT EXISTS kernel_uq_webhook__slug ON kernel_webhook (slug);
+
+CREATE UNIQUE INDEX IF NOT EXISTS kernel_uq_sla__deployment_name ON kernel_sla (deployment_id, name);
+
+CREATE INDEX IF NOT EXISTS kernel_ix_sla_violation__sla_open ON kernel_sla_violation (sla_id) WHERE cleared IS NULL;
+
+UPDATE kernel_alembic_version SET version_num='0010' WHERE kernel_alembic_version.version_num = '0009';
+

@@ -1,0 +1,100 @@
+"""What is done with a request from outside: it is checked, filled into the template, and becomes an event."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import ValidationError
+
+from prefect_kernel import errors, web
+from prefect_kernel.ids import uuid4
+
+from ..common.templates import TemplateError, render
+from ..events.received import Received, from_frame
+from .queries import Webhook
+
+MAX_BYTES = 1_000_000
+"""How large a body may be."""
+
+_HIDDEN = ("authorization", "cookie", "proxy-authorization")
+
+
+class Headers(dict[str, str]):
+    """Headers by their names, in whatever case."""
+
+    def __getitem__(self, key: str) -> str:
+        return super().__getitem__(key.lower())
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The header, or the default."""
+        return super().get(key.lower(), default)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and super().__contains__(key.lower())
+
+
+def verify(found: Webhook, secret: str, request: web.Request) -> None:
+    """Check the secret or the signature of a request, in constant time. Raises Forbidden."""
+    given = (request.header(found.header or "") or "").encode()
+    if found.verify == "secret":
+        expected = secret.encode()
+    else:
+        given = given.removeprefix(b"sha256=")
+        expected = hmac.new(secret.encode(), request.content, hashlib.sha256).hexdigest().encode()
+    if not hmac.compare_digest(expected, given):
+        raise errors.Forbidden(f"The header {found.header} is missing or wrong.")
+
+
+def event_of(found: Webhook, request: web.Request) -> Received:
+    """The event that the template makes of a request. Raises BadRequest, or Unprocessable with the reason."""
+    headers = Headers(
+        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in request.scope["headers"]
+    )
+    for name in (*_HIDDEN, found.header or ""):
+        headers.pop(name, None)
+    context: Mapping[str, Any] = {
+        "method": request.scope["method"],
+        "headers": headers,
+        "query_params": dict(request.args),
+        "body": _body(headers.get("content-type", ""), request.content),
+    }
+    try:
+        text = render(found.template, context)
+        values = orjson.loads(text)
+    except TemplateError as error:
+        raise errors.Unprocessable(f"The webhook's template failed: {error}") from None
+    except orjson.JSONDecodeError as error:
+        raise errors.Unprocessable(f"What the webhook's template gives is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise errors.Unprocessable("What the webhook's template gives is no JSON object.")
+    now = request.kernel.clock.now()
+    try:
+        event = from_frame(orjson.dumps({"id": uuid4(), "occurred": now, **values}), now)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise errors.Unprocessable(f"What the webhook's template gives is no event: {wrong}") from None
+    if event is None:
+        raise errors.PayloadTooLarge("The event is larger than events may be.")
+    return event
+
+
+def _body(kind: str, content: bytes) -> Any:
+    """A body: parsed if it is JSON or a form, else as text."""
+    kind = kind.partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        try:
+            return orjson.loads(content) if content else None
+        except orjson.JSONDecodeError as error:
+            raise errors.BadRequest(f"The body is no JSON: {error}") from None
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise errors.BadRequest("The body is no UTF-8 text.") from None
+    if kind == "application/x-www-form-urlencoded":
+        return dict(parse_qsl(text, keep_blank_values=True))
+    return text

@@ -1,0 +1,157 @@
+"""Inbound webhooks: made, checked, and turned into events."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+
+from prefect_kernel.testing import KernelUnderTest, MakeKernel
+
+TEMPLATE = (
+    '{"event": "shop.{{ body.kind }}", "resource": {"prefect.resource.id": "shop.{{ body.id }}"},'
+    ' "payload": {{ {"body": body, "q": query_params.q | default(none),'
+    ' "from": headers["X-From"] | default(none)} | tojson }}}'
+)
+BODY = {"kind": "order", "id": 7, "text": 'a "quoted" <text> é'}
+
+
+def make(kernel: KernelUnderTest, **fields: Any) -> Any:
+    """Make a webhook; as it is shown."""
+    answer = kernel.client.post("/kernel/hooks/", json={"name": "shop", "template": TEMPLATE, **fields})
+    assert answer.status == 201, answer.text
+    return answer.json()
+
+
+def send(kernel: KernelUnderTest, slug: str, body: Any = BODY, query: Any = None, **headers: str) -> Any:
+    """Send a body to a webhook, as JSON unless it is bytes."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return kernel.client.post(f"/kernel/hooks/{slug}", json=content, params=query, headers=named)
+
+
+def stored(kernel: KernelUnderTest) -> list[Any]:
+    """The events that webhooks have made."""
+    body = {"filter": {"event": {"prefix": ["shop."]}, "order": "ASC"}}
+    found: list[Any] = kernel.client.post("/events/filter", json=body).json()["events"]
+    return found
+
+
+def test_a_request_becomes_an_event(kernel: KernelUnderTest) -> None:
+    """By the template, with body, headers and query; stored when the answer comes; the secret is told once."""
+    made = make(kernel)
+    assert made["path"] == f"/api/kernel/hooks/{made['slug']}"
+    assert len(made["slug"]) > 20
+    answer = send(kernel, made["slug"], query={"q": "1"}, x_from="us", x_webhook_secret=made["secret"])
+    assert (answer.status, answer.text) == (204, "")
+    (event,) = stored(kernel)
+    assert (event["event"], event["resource"]) == ("shop.order", {"prefect.resource.id": "shop.7"})
+    assert event["payload"] == {"body": BODY, "q": "1", "from": "us"}
+    shown = kernel.client.get(f"/kernel/hooks/{made['slug']}").json()
+    assert shown == {name: value for name, value in made.items() if name != "secret"}
+    assert kernel.client.get("/kernel/hooks/").json() == [shown]
+
+
+def test_who_does_not_know_the_secret(kernel: KernelUnderTest) -> None:
+    """Is refused, and nothing is stored; so is who asks for what is not there, or is switched off."""
+    made = make(kernel, slug="shop", secret="correct horse")
+    assert "secret" not in made
+    assert send(kernel, "shop").status == 403
+    assert send(kernel, "shop", x_webhook_secret="wrong").status == 403
+    assert send(kernel, "nothing", x_webhook_secret="correct horse").status == 404
+    assert send(kernel, "shop", x_webhook_secret="correct horse").status == 204
+    assert kernel.client.patch("/kernel/hooks/shop", json={"enabled": False}).status == 200
+    assert send(kernel, "shop", x_webhook_secret="correct horse").status == 404
+    assert len(stored(kernel)) == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "sha256="])
+def test_signatures(kernel: KernelUnderTest, prefix: str) -> None:
+    """A HMAC over the body as it was sent, in the header that was agreed upon."""
+    make(kernel, slug="shop", verify="hmac-sha256", header="X-Signature", secret="correct horse")
+    content = json.dumps(BODY, indent=2).encode()
+    signature = prefix + hmac.new(b"correct horse", content, hashlib.sha256).hexdigest()
+    assert send(kernel, "shop", content, x_signature=signature).status == 204
+    assert send(kernel, "shop", content + b" ", x_signature=signature).status == 403
+    assert send(kernel, "shop", content, x_signature="").status == 403
+    assert send(kernel, "shop", content).status == 403
+    assert len(stored(kernel)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "body", "status", "said"),
+    [
+        (TEMPLATE, b"{", 400, "no JSON"),
+        (TEMPLATE, b'{"id": 1}' + b" " * 1_000_000, 413, "larger"),
+        ("{{ body.kind }}", {"kind": "x"}, 422, "no JSON"),
+        ("[1]", {}, 422, "no JSON object"),
+        ('{"event": "shop.x"}', {}, 422, "resource: Field required"),
+        ('{"event": "shop.x", "resource": {}}', {}, 422, "prefect.resource.id"),
+        ("{{ body.a.b() }}", {}, 422, "template failed"),
+        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", {}, 422, "template failed"),
+    ],
+)
+def test_what_cannot_be_an_event(make_kernel: MakeKernel, template: str, body: Any, status: int, said: str) -> None:
+    """It is said what is wrong, and nothing is stored."""
+    kernel = make_kernel()
+    make(kernel, slug="shop", verify="none", template=template)
+    answer = send(kernel, "shop", body)
+    assert answer.status == status, answer.text
+    assert said in answer.text
+    assert stored(kernel) == []
+
+
+def test_forms_and_texts(make_kernel: MakeKernel) -> None:
+    """A form is a mapping, anything else a text; credentials of the request are not shown to templates."""
+    kernel = make_kernel()
+    template = '{"event": "shop.x", "resource": {"prefect.resource.id": "{{ body.a }}{{ headers.authorization }}"}}'
+    make(kernel, slug="shop", verify="none", template=template)
+    form = "application/x-www-form-urlencoded; charset=utf-8"
+    assert send(kernel, "shop", b"a=%C3%A9&b=2", content_type=form, authorization="Bearer x").status == 204
+    kernel.client.patch("/kernel/hooks/shop", json={"template": template.replace("body.a", "body")})
+    assert send(kernel, "shop", b"text", content_type="text/plain").status == 204
+    assert send(kernel, "shop", b"\xff", content_type="text/plain").status == 400
+    assert {one["resource"]["prefect.resource.id"] for one in stored(kernel)} == {"é", "text"}
+
+
+def test_changes(kernel: KernelUnderTest) -> None:
+    """What is left out stays; the way to check can be changed, with the secret that is there or a new one."""
+    made = make(kernel, slug="shop")
+    changed = kernel.client.patch("/kernel/hooks/shop", json={"verify": "hmac-sha256"}).json()
+    assert (changed["verify"], changed["header"], "secret" in changed) == ("hmac-sha256", "x-hub-signature-256", False)
+    content = json.dumps(BODY).encode()
+    signature = hmac.new(made["secret"].encode(), content, hashlib.sha256).hexdigest()
+    assert send(kernel, "shop", content, x_hub_signature_256=signature).status == 204
+    assert kernel.client.patch("/kernel/hooks/shop", json={"verify": "none"}).json()["header"] is None
+    assert send(kernel, "shop").status == 204
+    again = kernel.client.patch("/kernel/hooks/shop", json={"verify": "secret"}).json()
+    assert again["secret"] != made["secret"]
+    assert kernel.client.patch("/kernel/hooks/other", json={}).status == 404
+    assert kernel.client.delete("/kernel/hooks/shop").status == 204
+    assert kernel.client.delete("/kernel/hooks/shop").status == 404
+
+
+def test_wrong_webhooks(make_kernel: MakeKernel) -> None:
+    """A slug that is taken, a template that is none, members that nobody knows."""
+    kernel = make_kernel()
+    make(kernel, slug="shop")
+    taken = kernel.client.post("/kernel/hooks/", json={"name": "b", "template": "{}", "slug": "shop"})
+    assert taken.status == 409
+    for wrong in ({"template": "{{ a"}, {"slug": "a/b"}, {"verify": "md5"}, {"secret": "short"}, {"colour": "red"}):
+        body = {"name": "b", "template": "{}", **wrong}
+        assert kernel.client.post("/kernel/hooks/", json=body).status == 422, wrong
+    assert len(kernel.client.get("/kernel/hooks/").json()) == 1
+
+
+def test_open_to_those_with_the_secret_alone(make_kernel: MakeKernel) -> None:
+    """Where the server asks for credentials and CSRF tokens, webhooks need neither, and all else does."""
+    string = "admin:secret-word"
+    kernel = make_kernel(
+        settings={"PREFECT_SERVER_API_AUTH_STRING": string, "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": True}
+    )
+    assert send(kernel, "shop").status == 404
+    assert kernel.client.post("/kernel/hooks/", json={"name": "b", "template": "{}"}).status in (401, 403)
+    assert kernel.client.get("/kernel/hooks/").status == 401
