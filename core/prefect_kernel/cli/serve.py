@@ -83,8 +83,11 @@ def serve_config(settings: Settings) -> ServeConfig:
         host=api.host,
         port=api.port,
         keep_alive_timeout=float(api.keepalive_timeout),
+        header_timeout=settings.kernel.header_timeout_seconds,
+        max_header_size=settings.kernel.max_header_bytes,
         body_timeout=settings.kernel.body_timeout_seconds,
         max_body_size=settings.kernel.max_body_bytes,
+        websocket_max_message_size=settings.kernel.max_websocket_bytes,
         websocket_ping_interval=api.websocket_ping_interval,
         websocket_ping_timeout=api.websocket_ping_timeout,
     )

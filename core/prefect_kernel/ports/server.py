@@ -83,7 +83,8 @@ class ServeConfig:
     header_timeout: float = 20.0
     """How long a client may take to send a complete request head, from its first byte (or from connecting)."""
     body_timeout: float = 60.0
-    """How long a request's body may stand still before its end; beyond it 408."""
+    """How long a request's body may stand still before its end; beyond it 408. So long a client may read nothing of an
+    answer, too; beyond it the connection is cut."""
     graceful_timeout: float = 10.0
     """How long requests under way may take once the server is told to stop."""
     max_header_size: int = 64 * 1024

@@ -22,7 +22,19 @@ class KernelSettings(Group):
     )
     max_body_bytes: int = field(64 * 1024 * 1024, "Bytes that the body of a request may have.", gt=0)
     body_timeout_seconds: float = field(
-        60.0, "Seconds for which the body of a request may stand still before the request is given up.", gt=0
+        60.0,
+        "Seconds for which the body of a request, or of an answer, may stand still before the connection is given up.",
+        gt=0,
+    )
+    header_timeout_seconds: float = field(
+        20.0, "Seconds in which the request line and the headers of a request must have come.", gt=0
+    )
+    max_header_bytes: int = field(
+        64 * 1024, "Bytes that the request line and the headers of a request may have.", ge=1024
+    )
+    max_websocket_bytes: int = field(16 * 1024 * 1024, "Bytes that a message on a WebSocket may have.", ge=1024)
+    max_json_depth: int = field(
+        0, "Levels to which the JSON of a body may be nested; 0 is what its parser takes, about a thousand.", ge=0
     )
     sqlite_synchronous: Literal["normal", "full"] = field(
         "normal",

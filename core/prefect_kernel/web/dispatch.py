@@ -17,6 +17,7 @@ from .reply import JSON_TYPE, Reply, Stream, dumps
 from .request import Request
 from .table import Table
 from .unknown import UnknownFields
+from .validation import check_depth
 from .websocket import Disconnected, WebSocket
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Dispatcher:
         """Answers what is neither in the table nor below the API's base path."""
         self._below_api = kernel.api + "/"
         self.max_body = kernel.settings.kernel.max_body_bytes
+        self.max_depth = kernel.settings.kernel.max_json_depth
         self.unknown_fields = UnknownFields() if kernel.settings.kernel.ignore_unknown_fields else None
         """Where clients may be newer than the server: leaves out what it does not know."""
 
@@ -155,7 +157,10 @@ class Dispatcher:
             read = endpoint.read_body
             value = None
             if read is not None:
-                value = read.parse(await request.read(self.max_body), request.header("content-type"))
+                content = await request.read(self.max_body)
+                if self.max_depth:
+                    check_depth(content, self.max_depth)
+                value = read.parse(content, request.header("content-type"))
             if endpoint.versioned:
                 _check_api_version(request)
             if endpoint.read_query is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -35,6 +36,27 @@ _NO_UNICODE: dict[str, Any] = {
 
 def _missing(name: str) -> dict[str, Any]:
     return {"type": "missing", "loc": ["body", name], "msg": "Field required", "input": None}
+
+
+_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+
+def check_depth(content: bytes, limit: int) -> None:
+    """Raise InvalidRequest when JSON is nested to more levels than that; what is no JSON is the parser's business."""
+    if content.count(b"[") + content.count(b"{") <= limit:
+        return
+    depth = 0
+    for found in _NESTING.finditer(content):
+        kind = found[0]
+        if kind in (b"[", b"{"):
+            depth += 1
+            if depth > limit:
+                message = f"JSON may be nested to {limit} levels"
+                raise errors.InvalidRequest(
+                    [{"type": "json_invalid", "loc": ["body", found.start()], "msg": message, "input": {}}], None
+                )
+        elif kind in (b"]", b"}"):
+            depth -= 1
 
 
 def parse_json(content: bytes) -> Any:

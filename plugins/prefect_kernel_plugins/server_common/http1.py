@@ -66,6 +66,8 @@ class HTTPConnection(asyncio.Protocol):
         self._deaf = False  # nothing more is read
         self._paused = False
         self._deadline = inf
+        self._send_deadline = inf  # while the client does not read
+        self._unsent = 0
 
     # ------------------------------------------------------------------ asyncio.Protocol
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -123,12 +125,17 @@ class HTTPConnection(asyncio.Protocol):
         """The client does not read as fast as the application sends."""
         if self.drain is None:
             self.drain = self.hub.loop.create_future()
+            self._unsent = self._transport.get_write_buffer_size()
+            self._send_deadline = self.hub.loop.time() + self.hub.config.body_timeout
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         if self.drain is not None:
             self.drain.set_result(None)
             self.drain = None
+            self._send_deadline = inf
+            if self._deadline != inf:  # it has run while the client was busy
+                self._deadline = max(self._deadline, self.hub.loop.time() + self.hub.config.keep_alive_timeout)
 
     # ------------------------------------------------------------------ the parser's callbacks
     def on_message_begin(self) -> None:
@@ -351,6 +358,9 @@ class HTTPConnection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Close when a time limit has passed."""
+        if self.drain is not None:
+            self._tick_sending(now)
+            return
         if now < self._deadline:
             return
         if self._deaf:
@@ -364,6 +374,15 @@ class HTTPConnection(asyncio.Protocol):
             self._refuse(408)
         else:
             self._close()
+
+    def _tick_sending(self, now: float) -> None:
+        """An answer may take as long as it likes, but not stand still."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._send_deadline = now + self.hub.config.body_timeout
+        elif now >= self._send_deadline:
+            self._transport.abort()
+        self._unsent = unsent
 
     def shutdown(self) -> None:
         """Close when nothing is under way, else after the response."""
