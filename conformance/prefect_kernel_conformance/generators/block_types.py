@@ -32,7 +32,9 @@ def lives(s: Script, rng: Random) -> None:
         letter = rng.choice("abc")
         match rng.randrange(8) if made else 0:
             case 0 | 1:
-                body = {"name": s.name(f"Type {letter}"), "slug": s.name(f"type-{rng.choice([letter, 'x'])}")}
+                # Lists are ordered by name, which several may have: here nobody has that of another.
+                slug = rng.choice([letter, "x"])
+                body = {"name": s.name(f"Type {letter} {slug}"), "slug": s.name(f"type-{slug}")}
                 made.append(s.post("/block_types/", {**body, **_members(rng)}))
             case 2 | 3:
                 s.patch(f"/block_types/{rng.choice(made)['id']}", _members(rng))
@@ -48,7 +50,7 @@ def lives(s: Script, rng: Random) -> None:
 
 
 def _list(s: Script, rng: Random) -> None:
-    mine: dict[str, Any] = {"name": {"like_": s.name(rng.choice([" a", " b", ""]))}}
+    mine: dict[str, Any] = {"name": {"like_": s.name(rng.choice(["", "", "Type a"]))}}
     if rng.random() < 0.3:
         mine["slug"] = {"any_": [s.name(f"type-{letter}") for letter in rng.sample("abcx", 2)]}
     body: dict[str, Any] = {"block_types": mine}

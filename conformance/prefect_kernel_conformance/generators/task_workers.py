@@ -30,7 +30,7 @@ def queues(s: Script, rng: Random) -> None:
         # One key at a time: of several, which comes first is chance.
         subscribe = {"type": "subscribe", "keys": [s.name(rng.choice(keys))], "client_id": "me"}
         talk: list[tuple[Any, ...]] = [("send", subscribe)]
-        for _ in range(rng.randrange(3)):
+        for _ in range(rng.randrange(1, 4)):
             talk += [("silence", 0.4), ("send", {"type": "ack"})]
         talk += rng.choice([[], [("silence", 0.3)]])
         s.socket(PATH, *talk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..script import Ref, Script, sequence
 from ._bad_input import bad_fields
 from ._make import flow, limit, work_pool
@@ -39,9 +41,9 @@ def deploy(s: Script, of: Ref | None = None, /, **more: object) -> Ref:
     return s.post("/deployments/", {"name": s.name(f"deployment-{len(s.steps)}"), "flow_id": of["id"], **more})
 
 
-def read(s: Script, made: Ref) -> None:
+def read(s: Script, made: Ref, **options: Any) -> None:
     """Everything that is known of a deployment."""
-    s.get(f"/deployments/{made['id']}")
+    s.get(f"/deployments/{made['id']}", **options)
     s.rows("deployment", id=made["id"])
     s.rows("deployment_schedule", order_by="slug", deployment_id=made["id"])
 
@@ -272,7 +274,7 @@ def update_schedules_with_slugs(s: Script) -> None:
         [{"slug": "b", "schedule": {"rrule": "FREQ=DAILY;COUNT=3"}, "parameters": {"y": None}}],
     ):  # fmt: skip
         s.patch(f"/deployments/{made['id']}", {"schedules": schedules})
-        read(s, made)
+        read(s, made, unordered=("body.schedules",))  # several may have been changed at the same moment
     some = deploy(s, of, schedules=[{"slug": "a", **HOURLY}, DAILY])
     s.patch(f"/deployments/{some['id']}", {"schedules": [{"slug": "a", **DAILY}]})
     read(s, some)

@@ -9,6 +9,8 @@ from ._bad_input import WRONG, bad_bodies, bad_content_types, bad_fields, wrong_
 from ._make import flow_run, history, set_state, state, task_history
 
 HELLO: tuple[Any, ...] = ("ping",)
+# What is seen where a filter lets everybody's events through; several of them may be of the same moment.
+OTHERS = ("body.events", "body.events[]", "body.total", "body.next_page", "headers.vary")
 
 
 def event(s: Script, number: int, name: str = "my.event", **more: Any) -> dict[str, Any]:
@@ -238,7 +240,7 @@ def bad_filters(s: Script) -> None:
     nobody = {"id": {"id": [s.uuid("nobody")]}, "occurred": {"since": s.now(-3600), "until": s.now(3600)}}
     for field in ("occurred", "event", "resource", "related", "any_resource", "id", "text", "order", "unknown"):
         for value in WRONG:
-            s.post("/events/filter", {"filter": {**nobody, field: value}})
+            s.post("/events/filter", {"filter": {**nobody, field: value}}, ignore=OTHERS)
     for field, parts in (
         ("event", ("prefix", "exclude_prefix", "name", "exclude_name")),
         ("resource", ("id", "id_prefix", "labels", "distinct")),
@@ -250,7 +252,7 @@ def bad_filters(s: Script) -> None:
     ):
         for part in parts:
             for value in WRONG:
-                s.post("/events/filter", {"filter": {**nobody, field: {part: value}}}, ignore=("body.events",))
+                s.post("/events/filter", {"filter": {**nobody, field: {part: value}}}, ignore=OTHERS)
     for path, allowed in (("/events", ("POST",)), ("/events/filter", ("POST",)), ("/events/filter/next", ("GET",))):
         wrong_methods(s, path, allowed)
 

@@ -363,3 +363,14 @@ def race(s: Script) -> None:
     set_state(s, run, "PENDING", "First")
     s.race(*[("POST", f"/flow_runs/{run['id']}/set_state", body) for _ in range(4)])
     s.get(f"/flow_runs/{run['id']}", ignore=("body.state", "body.state_id"))
+
+
+@sequence
+def no_expected_start_time(s: Script) -> None:
+    """A run that has lost the time at which it was expected to start gets one with its next state."""
+    for type_ in ("PENDING", "RUNNING", "COMPLETED", "SCHEDULED"):
+        run = flow_run(s)
+        s.update("flow_run", {"id": run["id"]}, expected_start_time=None)
+        details = {"state_details": {"scheduled_time": s.now(600)}} if type_ == "SCHEDULED" else {}
+        set_state(s, run, type_, **details)
+        history(s, run)

@@ -367,3 +367,25 @@ def bad_proposals(s: Script) -> None:
         s.post(path, {"state": {"type": "RUNNING"}, "force": force})
     s.post(f"/task_runs/{s.uuid()}/set_state", {"state": {"type": "RUNNING"}})
     s.post(f"/task_runs/{s.uuid()}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+
+
+@sequence
+def no_expected_start_time(s: Script) -> None:
+    """A task run that has lost the time at which it was expected to start gets one with its next state."""
+    for type_ in ("PENDING", "RUNNING", "COMPLETED", "SCHEDULED"):
+        task = task_run(s, dynamic_key=type_)
+        s.update("task_run", {"id": task["id"]}, expected_start_time=None)
+        details = {"state_details": {"scheduled_time": s.now(600)}} if type_ == "SCHEDULED" else {}
+        set_task_state(s, task, type_, **details)
+        task_history(s, task)
+
+
+@sequence
+def tag_limit_of_old_forced(s: Script) -> None:
+    """A run that is forced to its end gives back its slot of a limit of version 1."""
+    s.seed("concurrency_limit", tag=s.name("tag"), concurrency_limit=1, active_slots=[])
+    tasks = [task_run(s, dynamic_key=key, tags=[s.name("tag")], state=state("PENDING")) for key in "ab"]
+    for task in tasks:
+        set_task_state(s, task, "RUNNING")
+        set_task_state(s, task, "FAILED", force=True)
+        s.rows("concurrency_limit", columns=["active_slots"], tag=s.name("tag"))
