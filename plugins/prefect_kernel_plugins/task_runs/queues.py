@@ -2,18 +2,21 @@
 
 The database holds the truth: a deferred run is SCHEDULED there before its creation is answered. The queues only say, in
 this process, which of them to hand out next. They are filled from the database too: after a start, after a queue was
-full, and while workers wait, since another server process may have taken the run in.
+full, and while workers wait. Other server processes are told of a new run over the broker; which of them hands it out
+is decided by who claims it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from prefect_kernel.ids import uuid4
+from prefect_kernel.ports.broker import Missed
 from prefect_kernel.stash import StashKey
 
 from . import claims
@@ -21,6 +24,9 @@ from .wire import TASK_RUN_WIRE
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+TOPIC = "background-tasks"
+"""Messages say which run waits, and who has queued it already."""
 
 LOOK_AGAIN = timedelta(seconds=1)
 """How often an empty queue is filled from the database while workers wait for it."""
@@ -60,6 +66,9 @@ class TaskQueues:
         self._acknowledged = 0
         self._arrived = asyncio.Condition()
         self._wake_tasks: set[asyncio.Task[None]] = set()
+        self._id = uuid4()
+        self._served: Counter[str] = Counter()
+        self._hearing: asyncio.Task[None] | None = None
 
     @property
     def size(self) -> int:
@@ -76,6 +85,36 @@ class TaskQueues:
         task = asyncio.get_running_loop().create_task(self._wake())
         self._wake_tasks.add(task)
         task.add_done_callback(self._wake_tasks.discard)
+
+    async def announce(self, key: str, run_id: str, *, first: bool = False) -> None:
+        """As `put`, here and in the other server processes whose workers wait for it."""
+        self.put(key, run_id, first=first)
+        await self._kernel.broker.publish(TOPIC, {"by": self._id, "key": key, "run": run_id, "first": first})
+
+    @asynccontextmanager
+    async def serving(self, keys: list[str]) -> AsyncIterator[None]:
+        """While a worker waits for runs of these keys, hear of those that other server processes take in."""
+        self._served.update(keys)
+        if self._hearing is None:
+            self._hearing = asyncio.create_task(self._hear(), name="background tasks of other servers")
+        try:
+            yield
+        finally:
+            self._served.subtract(keys)
+            self._served = +self._served
+            if not self._served:
+                self._hearing.cancel()
+                self._hearing = None
+
+    async def _hear(self) -> None:
+        async with self._kernel.broker.subscribe(TOPIC, gaps=True) as messages:
+            async for message in messages:
+                if isinstance(message, Missed):
+                    for queue in self._queues.values():
+                        queue.looked = None
+                    await self._wake()
+                elif message["by"] != self._id and message["key"] in self._served:
+                    self.put(message["key"], message["run"], first=message["first"])
 
     async def _wake(self) -> None:
         async with self._arrived:

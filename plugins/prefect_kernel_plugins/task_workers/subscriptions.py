@@ -84,7 +84,8 @@ async def scheduled_task_subscription(socket: web.WebSocket) -> None:
     connected, me = kernel.stash[WORKERS].connected, object()
     worker = connected[me] = Worker(str(client), keys, kernel.clock.now())
     try:
-        await _serve(kernel, socket, keys, worker)
+        async with kernel.stash[QUEUES].serving(keys):
+            await _serve(kernel, socket, keys, worker)
     finally:
         del connected[me]
 

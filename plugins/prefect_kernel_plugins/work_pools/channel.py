@@ -12,6 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from prefect_kernel import errors, web
+from prefect_kernel.ports.broker import Missed
 from prefect_kernel.sql import Unit
 from prefect_kernel.web.reply import dumps
 from prefect_kernel.web.websocket import Disconnected
@@ -30,6 +31,9 @@ log = logging.getLogger("prefect_kernel.work_pools")
 
 COALESCE = 0.05
 """Seconds for which further changes of a pool are waited for before it is shown."""
+
+MISSED = "heartbeat_reconciliation"
+"""The reason of a snapshot that nobody has asked for: the pool may not be as the worker thinks."""
 
 _CODES = {
     "authorization_failed": 1008,
@@ -161,7 +165,11 @@ class Channel:
     # ---------------------------------------------------------------- how the pool is
     async def _follow(self, changes: AsyncIterator[Any]) -> None:
         async for change in changes:
-            if change["work_pool_id"] == self.pool_id:
+            if isinstance(change, Missed):
+                if not self._changed.is_set():
+                    told = {"work_pool_id": self.pool_id, "reason": MISSED, "work_pool_deleted": False}
+                    self._note({**told, "unless": self.updated})
+            elif change["work_pool_id"] == self.pool_id:
                 self._note(change)
 
     def _note(self, change: dict[str, Any]) -> None:
@@ -182,6 +190,8 @@ class Channel:
             if row is None:
                 raise Refused("authorization_failed")
             pool = _shown(self.kernel, row)
+            if datetime.fromisoformat(pool["updated"]) == change.get("unless"):
+                continue
             self.updated = datetime.fromisoformat(pool["updated"])
             self._sequence += 1
             await self.send(
@@ -212,8 +222,7 @@ class Channel:
             log.warning("a worker's sign of life could not be noted: %s", error)
             raise Refused("heartbeat_persistence_failed") from None
         if updated != self.updated:
-            change = {"work_pool_id": self.pool_id, "reason": "heartbeat_reconciliation", "work_pool_deleted": False}
-            self._note(change)
+            self._note({"work_pool_id": self.pool_id, "reason": MISSED, "work_pool_deleted": False})
 
     async def _operate(self, said: Ack | Release | Renew) -> None:
         operation = said.type.split(".")[1]
@@ -267,7 +276,7 @@ async def _serve(socket: web.WebSocket) -> None:
     if VERSION not in hello.payload.supported_channel_versions:
         raise Refused("unsupported_version")
     kernel, name = socket.kernel, socket.path["work_pool_name"]
-    async with kernel.broker.subscribe(TOPIC) as changes:
+    async with kernel.broker.subscribe(TOPIC, gaps=True) as changes:
         try:
             pool, found, completed = await kernel.storage.write(greet, kernel, name, hello, kernel.clock.now())
         except errors.HttpError:

@@ -25,7 +25,7 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
     "unknown leases": (
         ["serve"],
         {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "etcd"},
-        "There is no lease storage named 'etcd'; known: database, filesystem, memory.",
+        "There is no lease storage named 'etcd'; known: database, filesystem, memory, redis.",
     ),
     "unknown broker": (
         ["serve"],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,10 +13,19 @@ import pytest
 from prefect_kernel.ids import uuid4
 from tests.plugins.events.sockets import an_event, checkpoint, events_socket, send_all
 from tests.support.fixtures import ServerFactory
+from tests.support.kernel import clean_environment
+from tests.support.processes import Process
 
 from .streams import events_named, following
 
 pytestmark = [pytest.mark.asyncio]
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Return once a condition holds."""
+    async with asyncio.timeout(60):
+        while not await condition():  # noqa: ASYNC110 - it is asked of a server
+            await asyncio.sleep(0.1)
 
 
 @pytest.fixture(params=["default", "redis"])
@@ -116,3 +126,48 @@ async def test_workers_of_one_server(server: ServerFactory, postgres_url: str, b
     finally:
         for stream, _ in streams:
             await stream.__aexit__(None, None, None)
+
+
+async def test_tasks_of_another_server(
+    server: ServerFactory, postgres_url: str, broker: Mapping[str, str], reference_python: Path, tmp_path: Path
+) -> None:
+    """What `task.delay()` hands to one server is run once by who serves the task at another, as real clients do it."""
+    here, there = server(postgres_url, env=broker), server(postgres_url, "--no-services", env=broker)
+    ran, results = tmp_path / "ran", str(tmp_path / "results")
+    serving = [
+        Process(
+            [reference_python, Path(__file__).parent / "background.py", "serve", ran],
+            log=tmp_path / f"serving-{number}.log",
+            env=clean_environment(
+                tmp_path / f"client-{number}", PREFECT_API_URL=kernel.api_url, PREFECT_LOCAL_STORAGE_PATH=results
+            ),
+        )
+        for number, kernel in enumerate([here, there])
+    ]
+    try:
+        async with httpx.AsyncClient() as client:
+
+            async def all_connected() -> bool:
+                urls = [f"{kernel.api_url}/task_workers/filter" for kernel in (here, there)]
+                return all([(await client.post(url, json={})).json() for url in urls])
+
+            await until(all_connected)
+        command = [str(reference_python), str(Path(__file__).parent / "background.py"), "delay", "5"]
+        for number, kernel in enumerate([here, there]):
+            home = tmp_path / f"caller-{number}"
+            env = clean_environment(home, PREFECT_API_URL=kernel.api_url, PREFECT_LOCAL_STORAGE_PATH=results)
+            process = await asyncio.create_subprocess_exec(*command, env=env)
+            assert await process.wait() == 0
+        expected = sorted([str(number) for number in range(5)] * 2)
+        async with httpx.AsyncClient(base_url=here.api_url) as client:
+
+            async def all_done() -> bool:
+                body = {"task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+                done: int = (await client.post("/task_runs/count", json=body)).json()
+                return done >= len(expected)
+
+            await until(all_done)
+        assert sorted(ran.read_text().split()) == expected
+    finally:
+        for process in serving:
+            process.kill()

@@ -31,4 +31,4 @@ class EnqueueScheduledTasks(TaskRule):
         if state is not None and state.details["deferred"]:
             queues = move.kernel.stash[QUEUES]
             again = state.name == "AwaitingRetry"
-            move.on_commit.append(partial(queues.put, move.run["task_key"], move.run["id"], first=again))
+            move.on_commit.append(partial(queues.announce, move.run["task_key"], move.run["id"], first=again))
