@@ -46,6 +46,9 @@ MAX_ATTEMPTS = 8
 BACKOFF = timedelta(seconds=2)
 """Pause before the second attempt; doubled each time."""
 
+LONGEST = timedelta(minutes=5)
+"""Longer than an action is ever put off: one that is due later was put off before the clock was set back."""
+
 FORGET_EVERY = timedelta(hours=1)
 """How often firings that are past their time are deleted."""
 
@@ -92,6 +95,13 @@ _END = Statement(
 )
 
 
+_RECOVER = Statement(
+    sa.update(_action)
+    .values(due=_NOW)
+    .where(_action.c.status == "pending", _action.c.due > sa.bindparam("latest", type_=Timestamp()))
+)
+
+
 @point_read
 def any_due(now: datetime) -> Unit[bool]:
     """Whether there is something to do."""
@@ -121,6 +131,11 @@ def claim(kernel: Kernel, now: datetime) -> Unit[list[tuple[Invocation, str, int
     return found
 
 
+def recover(now: datetime) -> Unit[None]:
+    """Let actions be done that were put off by a clock that was ahead."""
+    yield _RECOVER(now=now, latest=now + LONGEST)
+
+
 def renew(ids: list[str], until: datetime) -> Unit[None]:
     """Hold claims for longer."""
     yield _RENEW(ids=ids, until=until)
@@ -145,6 +160,7 @@ class Actions(Service):
     """Does the actions of automations."""
 
     name: ClassVar[str] = "actions"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"
 
     @classmethod
     def enabled(cls, settings: Any) -> bool:
@@ -157,11 +173,17 @@ class Actions(Service):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self._forgot: datetime | None = None
+        self._last: datetime | None = None
         self._held: set[str] = set()
         """The actions that are claimed and not yet done."""
 
     async def tick(self) -> None:
         storage, clock = self.kernel.storage, self.kernel.clock
+        now = clock.now()
+        if self._last is None or now < self._last:
+            await storage.write(recover, now)
+            self._forgot = None
+        self._last = now
         if self._forgot is None or clock.now() - self._forgot >= FORGET_EVERY:
             await firings.forget_old(self.kernel)
             self._forgot = clock.now()

@@ -207,6 +207,7 @@ class Triggers(Service):
     """Evaluates the triggers of automations; does next to nothing while no automation is enabled."""
 
     name: ClassVar[str] = "triggers"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED"
 
     @classmethod
     def enabled(cls, settings: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -189,3 +190,14 @@ def test_who_dies_while_acting(kernel: KernelUnderTest) -> None:
     assert len(told) == 2
     assert kernel.run(storage.write(performing.end, claimed[0], "done", None, clock.now())) is False
     assert act(kernel) == told
+
+
+def test_a_clock_that_is_set_back(kernel: KernelUnderTest) -> None:
+    """What was put off by a clock that was ahead is done by the one that is right."""
+    kernel.clock.advance(hours=2)
+    watch(kernel, event(expect=["a"]))
+    send(kernel, "a")
+    assert look(kernel) == 1
+    kernel.clock._now -= timedelta(hours=2)
+    kernel.tick("actions")
+    assert [one["event"] for one in kernel.events][-1] == "prefect.automation.action.executed"
