@@ -35,7 +35,7 @@ class KernelServer:
         self.database_url = database_url
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.api_url = f"{self.url}/api"
+        self.api_url = self.url + (env or {}).get("PREFECT_SERVER_API_BASE_PATH", "/api")
         self._options: Sequence[str] = options
         self._directory = directory
         self._env = clean_environment(
