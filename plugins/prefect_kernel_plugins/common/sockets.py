@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
 
-from prefect_kernel import web
+from prefect_kernel import errors, web
 from prefect_kernel.ports.broker import Missed
 from prefect_kernel.web.websocket import Disconnected
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 F = TypeVar("F")
+T = TypeVar("T")
 
 _REASON_BYTES = 120
 """A close frame has room for 123 bytes."""
@@ -73,6 +74,8 @@ async def send_until_gone(socket: web.WebSocket, sending: Coroutine[Any, Any, No
 
 
 # ---------------------------------------------------------------- what subscribers of the broker miss
+LOOK_AGAIN = 1.0
+"""Seconds between two attempts to look up what was missed."""
 REMEMBERED = 10_000
 CLOCKS = timedelta(seconds=5)
 """By how much the clocks of server processes may differ."""
@@ -92,6 +95,17 @@ class Remembered:
         if len(self._ids) > REMEMBERED:
             self._ids.popitem(last=False)
         return True
+
+
+async def looked_up(look: Callable[[], AsyncIterator[T]]) -> AsyncIterator[T]:
+    """What is found in the database; while it is away, look again and again (so that some may be found twice)."""
+    while True:
+        try:
+            async for found in look():
+                yield found
+            return
+        except errors.StorageUnavailable:
+            await asyncio.sleep(LOOK_AGAIN)
 
 
 def stored_since(kernel: Kernel, missed: Missed, began: datetime | None) -> datetime:

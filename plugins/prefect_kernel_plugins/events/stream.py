@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prefect_kernel import web
 from prefect_kernel.ports.broker import Missed, Topic
 
-from ..common.sockets import Remembered, receive_filter, send_until_gone, stored_since
+from ..common.sockets import Remembered, looked_up, receive_filter, send_until_gone, stored_since
 from .filters import EventFilter, EventOrder
 from .group import group
 from .matching import includes
@@ -81,7 +82,7 @@ async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> N
         async for events in live:
             if isinstance(events, Missed):
                 since = stored_since(kernel, events, None if backfill else began)
-                async for id, event in _stored(kernel, as_live, since):
+                async for id, event in looked_up(partial(_stored, kernel, as_live, since)):
                     if sent.add(id):
                         await socket.send(b'{"type":"event","event":%b}' % event)
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,7 +21,7 @@ from prefect_kernel.ports.broker import Missed, Topic
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import Timestamp
 
-from ..common.sockets import Remembered, receive_filter, send_until_gone, stored_since
+from ..common.sockets import Remembered, looked_up, receive_filter, send_until_gone, stored_since
 from .filters import LOG_FILTER, LOGS
 from .group import group
 from .reads import LogList
@@ -107,7 +107,7 @@ async def _send(socket: web.WebSocket, filter: Any) -> None:
             if not wanted:
                 continue
             if isinstance(lines, Missed):
-                found = _stored(kernel, filter, stored_since(kernel, lines, began))
+                found = looked_up(partial(_stored, kernel, filter, stored_since(kernel, lines, began)))
             else:
                 found = _each(lines)
             async for line in found:
