@@ -63,7 +63,11 @@ def run(
         _serve(kernel, runner, config, services=first and not no_services, announced=first)
 
     gc.freeze()  # so that the collector of a worker does not copy pages that all share; there it is enabled again
-    sys.exit(run_workers(workers, work))
+    try:
+        sys.exit(run_workers(workers, work))
+    finally:
+        for sock in sockets:
+            sock.close()
 
 
 def shared_leases(kernel: Kernel) -> list[str]:

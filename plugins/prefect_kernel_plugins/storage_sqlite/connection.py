@@ -22,14 +22,18 @@ def connect(path: str, *, synchronous: str, busy_timeout: float, cache_kib: int,
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=busy_timeout, uri=True
     )
-    run = connection.execute
-    run("PRAGMA journal_mode=WAL")
-    run(f"PRAGMA synchronous={synchronous}")
-    run("PRAGMA foreign_keys=ON")
-    run(f"PRAGMA cache_size=-{cache_kib}")
-    run("PRAGMA temp_store=MEMORY")
-    if read_only:
-        run("PRAGMA query_only=ON")
+    try:
+        run = connection.execute
+        run("PRAGMA journal_mode=WAL")
+        run(f"PRAGMA synchronous={synchronous}")
+        run("PRAGMA foreign_keys=ON")
+        run(f"PRAGMA cache_size=-{cache_kib}")
+        run("PRAGMA temp_store=MEMORY")
+        if read_only:
+            run("PRAGMA query_only=ON")
+    except BaseException:  # such as that the file is no database
+        connection.close()
+        raise
     return connection
 
 
