@@ -40,7 +40,10 @@ async def propose(
     if any(kernel.policies[name].detached for name in policies):
         move = await _detached(kernel, unit, args, options)
     else:
-        move = await kernel.storage.write(unit, kernel, *args, **options)
+        try:
+            move = await kernel.storage.write(unit, kernel, *args, **options)
+        except errors.IntegrityViolation:  # the run may have been deleted while its new state was written
+            move = await kernel.storage.write(unit, kernel, *args, **options)
     if move.on_commit:
         await follow_up(move.on_commit)
     if move.events:

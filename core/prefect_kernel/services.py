@@ -28,6 +28,8 @@ class Service:
     """Something that the server does by itself, again and again."""
 
     name: ClassVar[str] = ""
+    setting: ClassVar[str] = ""
+    """The setting that switches it on or off; empty when there is none."""
     jitter: ClassVar[float] = 0.1
     """Share of the interval by which each pause is varied, so that several servers do not beat in step."""
     essential: ClassVar[bool] = False
@@ -85,7 +87,7 @@ class Service:
                     log.exception("service %s failed (%d times in a row)", self.name, self.failures)
             finally:
                 self.began = None
-            pause = interval if not self.failures else min(MAX_BACKOFF, max(interval, 0.5) * 2 ** min(self.failures, 8))
+            pause = self.backoff or interval
             pause *= 1 + self.jitter * (random.random() - 0.5)
             waiter = asyncio.ensure_future(self._woken.wait())
             sleeper = asyncio.ensure_future(self.kernel.clock.sleep(pause))
@@ -94,6 +96,13 @@ class Service:
             finally:
                 waiter.cancel()
                 sleeper.cancel()
+
+    @property
+    def backoff(self) -> float:
+        """Seconds to the next round, in place of the interval, when the last one failed; 0 when it did not."""
+        if not self.failures:
+            return 0.0
+        return float(min(MAX_BACKOFF, max(self.every(self.kernel.settings), 0.5) * 2 ** min(self.failures, 8)))
 
     @property
     def stalled(self) -> bool:

@@ -17,6 +17,7 @@ class Repossessor(Service):
     """A holder that has died does not renew its lease; what it held is free again after it."""
 
     name: ClassVar[str] = "repossessor"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_REPOSSESSOR_ENABLED"
 
     @classmethod
     def enabled(cls, settings: Any) -> bool:

@@ -14,7 +14,9 @@ from prefect_kernel import hookimpl, web
 
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
+    from ..common import fields
     from . import bulk, history, inputs, log_file, reads, resume, routes  # noqa: F401 - declares the routes
     from .group import group
 
+    fields.max_parameter_size = settings.server.api.max_parameter_size
     return [group]

@@ -293,3 +293,9 @@ CREATE INDEX kernel_ix_sla_violation__sla_open ON kernel_sla_violation (sla_id) 
 
 UPDATE kernel_alembic_version SET version_num='0010' WHERE kernel_alembic_version.version_num = '0009';
 
+DROP INDEX IF EXISTS kernel_ix_flow_run__due;
+
+CREATE INDEX kernel_ix_flow_run__due ON flow_run (state_name, next_scheduled_start_time) WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled';
+
+UPDATE kernel_alembic_version SET version_num='0011' WHERE kernel_alembic_version.version_num = '0010';
+

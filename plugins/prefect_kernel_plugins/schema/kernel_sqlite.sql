@@ -261,3 +261,9 @@ CREATE INDEX IF NOT EXISTS kernel_ix_sla_violation__sla_open ON kernel_sla_viola
 
 UPDATE kernel_alembic_version SET version_num='0010' WHERE kernel_alembic_version.version_num = '0009';
 
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__due ON flow_run (state_name, next_scheduled_start_time) WHERE state_type = 'SCHEDULED' AND state_name = 'Scheduled';
+
+CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__subflows ON flow_run (state_type, id) WHERE parent_task_run_id IS NOT NULL AND state_type IN ('PENDING', 'SCHEDULED', 'RUNNING', 'PAUSED', 'CANCELLING');
+
+UPDATE kernel_alembic_version SET version_num='0011' WHERE kernel_alembic_version.version_num = '0010';
+

@@ -22,7 +22,7 @@ from ..flow_runs.transitions import load, set_state, transition
 from ..task_runs.tables import task_run
 from ..task_runs.transitions import set_state as set_task_run_state
 from ..work_pools.tables import work_pool, work_queue
-from .paging import pages, read
+from .paging import by_state_type, pages, read
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -90,9 +90,9 @@ CANCELLING = Statement(
     )
     .where(
         flow_run.c.state_type == sa.literal_column("'CANCELLING'"),
-        flow_run.c.state_timestamp <= sa.bindparam("before", type_=Timestamp()),
+        by_state_type(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
     )
-    .order_by(flow_run.c.state_timestamp, flow_run.c.id)
+    .order_by(by_state_type(flow_run.c.state_timestamp), flow_run.c.id)
     .limit(_COUNT)
 )
 """Runs whose cancellation takes too long, and where their workers are."""

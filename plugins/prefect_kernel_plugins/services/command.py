@@ -24,7 +24,7 @@ def list_services() -> None:
     for plugin in kernel.plugins.loaded:
         for kind in plugin.declared.get("kernel_services", ()):
             wanted = "enabled" if kind.enabled(kernel.settings) else "disabled"
-            rows.append((kind.name, wanted, f"{kind.every(kernel.settings):g} s", getattr(kind, "setting", "-")))
+            rows.append((kind.name, wanted, f"{kind.every(kernel.settings):g} s", kind.setting or "-"))
     table(sorted(rows))
 
 

@@ -10,11 +10,17 @@ group = web.Group("services", prefix="/kernel")
 
 
 def described(service: Service) -> dict[str, Any]:
-    """A service with its interval in seconds."""
-    return {**service.health(), "interval_seconds": service.every(service.kernel.settings)}
+    """A service with when it comes again."""
+    return {
+        **service.health(),
+        "setting": service.setting or None,
+        "interval_seconds": service.every(service.kernel.settings),
+        "jitter": service.jitter,
+        "backoff_seconds": service.backoff,
+    }
 
 
 @group.get("/services", permission="read")
 async def read_services(request: web.Request) -> web.Reply:
-    """Give each service's state, interval, last success, last error, and how often it failed in a row."""
+    """Give each service's state, interval, jitter, backoff, last success, last error, and failures in a row."""
     return web.json([described(service) for service in request.kernel.services()])

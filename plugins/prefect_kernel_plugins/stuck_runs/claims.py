@@ -17,7 +17,7 @@ from prefect_kernel.transition import Move, State
 
 from ..flow_runs.tables import flow_run
 from ..flow_runs.transitions import load, transition
-from ..services.paging import read
+from ..services.paging import by_state_type, read
 from . import CLAIM
 from .rules import CLAIM_EXPIRED
 
@@ -31,11 +31,11 @@ OVERDUE = Statement(
     sa.select(flow_run.c.id, flow_run.c.state_id)
     .where(
         flow_run.c.state_type == sa.literal_column("'PENDING'"),
-        flow_run.c.state_timestamp <= sa.bindparam("before", type_=Timestamp()),
+        by_state_type(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
         flow_run.c.work_queue_id.is_not(None),
         flow_run.c.infrastructure_pid.is_(None),
     )
-    .order_by(flow_run.c.state_timestamp, flow_run.c.id)
+    .order_by(by_state_type(flow_run.c.state_timestamp), flow_run.c.id)
     .limit(BATCH)
 )
 """Runs of work pools that are pending for too long, and of which no worker has said where it launched them."""

@@ -43,14 +43,16 @@ def _last(dialect: str, run_id: Any) -> sa.ScalarSelect[Any]:
 
 
 def _running(dialect: str) -> sa.Select[Any]:
-    return (
-        sa.select(flow_run.c.id, flow_run.c.state_id, flow_run.c.state_timestamp, _last(dialect, flow_run.c.id))
+    page = (
+        sa.select(flow_run.c.id, flow_run.c.state_id, flow_run.c.state_timestamp)
         .where(
             flow_run.c.state_type == sa.literal_column("'RUNNING'"), flow_run.c.id > sa.bindparam("after", type_=UUID())
         )
         .order_by(flow_run.c.id)
         .limit(BATCH)
+        .subquery("page")  # so that nobody's heartbeats are looked up but theirs
     )
+    return sa.select(*page.c, _last(dialect, page.c.id)).order_by(page.c.id)
 
 
 def _one(dialect: str) -> sa.Select[Any]:

@@ -106,6 +106,7 @@ class Foreman(Service):
     """Looks after workers, pools, deployments and queues, in this order."""
 
     name: ClassVar[str] = "foreman"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED"
 
     @classmethod
     def enabled(cls, settings: Any) -> bool:

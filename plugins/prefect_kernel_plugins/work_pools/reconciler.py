@@ -13,6 +13,7 @@ class CleanupReconciler(Service):
     """Ends the leases of messages that nobody has renewed."""
 
     name: ClassVar[str] = "cleanup-reconciler"
+    setting: ClassVar[str] = "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_ENABLED"
     client_facing: ClassVar[bool] = True
 
     @classmethod

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from prefect_kernel.testing import KernelUnderTest
+from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from prefect_kernel_plugins.flow_runs.tables import flow_run
 
 from .rows import read
@@ -108,4 +108,25 @@ def test_services_are_shown(kernel: KernelUnderTest) -> None:
     shown = {service["name"]: service for service in kernel.client.get("/kernel/services").json()}
     assert shown["scheduler"]["interval_seconds"] == 60
     assert shown["late-runs"]["state"] == "running"
-    assert {"last_success", "last_error", "failures"} <= shown["late-runs"].keys()
+    assert shown["late-runs"]["setting"] == "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED"
+    assert {"last_success", "last_error", "failures", "jitter"} <= shown["late-runs"].keys()
+    assert all(service["setting"] for service in shown.values())
+
+
+def test_a_service_that_fails_says_when_it_tries_again(kernel: KernelUnderTest) -> None:
+    """Later and later, a minute at most."""
+    service = kernel.kernel.supervisor.services["late-runs"]
+    pauses = []
+    for service.failures in (0, 1, 2, 9):
+        shown = {one["name"]: one for one in kernel.client.get("/kernel/services").json()}
+        pauses.append(shown["late-runs"]["backoff_seconds"])
+    assert pauses == [0, 10, 20, 60]
+
+
+def test_parameters_are_bounded_by_the_setting(make_kernel: MakeKernel) -> None:
+    """PREFECT_SERVER_API_MAX_PARAMETER_SIZE; a run with more is refused."""
+    for limit, status in ((100, 422), (0, 201), (524_288, 201)):
+        kernel = make_kernel(settings={"PREFECT_SERVER_API_MAX_PARAMETER_SIZE": limit})
+        flow = kernel.client.post("/flows/", json={"name": "big"}).json()["id"]
+        answer = kernel.client.post("/flow_runs/", json={"flow_id": flow, "parameters": {"x": "y" * 200}})
+        assert answer.status == status, answer.text

@@ -1,7 +1,11 @@
-"""Two servers on one database, both with the scheduler on: no date has two runs, and none is missing."""
+"""Two servers on one database, both with the scheduler on: no date has two runs, and none is missing.
+
+PREFECT_KERNEL_SCHEDULER_DAYS=30 with PREFECT_KERNEL_SCHEDULER_DEPLOYMENTS=200 is the full size.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,14 +21,15 @@ from prefect_kernel_plugins.schedules.dates import dates
 
 from .rows import deploy, runs, write
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(3600)
 
 KINDS: list[dict[str, Any]] = [
     {"cron": "0 */6 * * *", "timezone": "Europe/Berlin", "day_or": True},
     {"interval": 43200.0, "anchor_date": "2030-01-01T00:30:00Z", "timezone": "America/New_York"},
     {"rrule": "DTSTART:20200101T000000\nRRULE:FREQ=HOURLY;INTERVAL=5", "timezone": "Asia/Tokyo"},
 ]
-DAYS, DEPLOYMENTS = 5, 12
+DAYS = int(os.environ.get("PREFECT_KERNEL_SCHEDULER_DAYS", "5"))
+DEPLOYMENTS = int(os.environ.get("PREFECT_KERNEL_SCHEDULER_DEPLOYMENTS", "12"))
 
 
 def redeploy(kernel: KernelUnderTest, made: dict[str, Any]) -> None:
