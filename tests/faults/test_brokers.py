@@ -26,6 +26,7 @@ FULL = os.environ.get("PREFECT_KERNEL_FAULTS") == "full"
 PAUSE_SECONDS = 30 if FULL else 6
 KILLS = 5 if FULL else 1
 RECOVERY_SECONDS = 15.0
+PATIENCE = PAUSE_SECONDS + 15.0
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900 if FULL else 180)]
 
@@ -104,6 +105,12 @@ def pause(redis: services.EmbeddedRedis) -> None:
         client.client_pause(PAUSE_SECONDS * 1000)
 
 
+def answered(redis: services.EmbeddedRedis) -> None:
+    """Return when Redis answers again."""
+    with redis_client.Redis.from_url(redis.url, socket_timeout=PATIENCE) as client:
+        client.ping()
+
+
 @pytest.mark.parametrize("fault", [restart, flush, pause])
 async def test_redis(
     server: ServerFactory,
@@ -122,12 +129,13 @@ async def test_redis(
         await follower.until(set(sender.acknowledged), RECOVERY_SECONDS)
         await asyncio.to_thread(fault, redis)
         await sender.more()  # they do not wait for Redis
-        await follower.until(set(sender.acknowledged), RECOVERY_SECONDS + (PAUSE_SECONDS if fault is pause else 0))
+        await follower.until(set(sender.acknowledged), RECOVERY_SECONDS)
+        await asyncio.to_thread(answered, redis)
         await sender.more()
         await follower.until(set(sender.acknowledged), RECOVERY_SECONDS)
     await assert_stored(postgres_url, sender.acknowledged)
     assert len(follower.ids) == len(set(follower.ids))
-    with redis_client.Redis.from_url(redis.url, decode_responses=True) as client:
+    with redis_client.Redis.from_url(redis.url, decode_responses=True, socket_timeout=PATIENCE) as client:
         assert client.keys() == ["prefect-kernel:messages"]
         assert client.xinfo_groups("prefect-kernel:messages") == []
         assert client.xlen("prefect-kernel:messages") < 3000

@@ -31,15 +31,13 @@ class Topic(str):
     Within a process messages are handed over as they are, and must not be changed by who gets them.
     """
 
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes], Any]
+    pack: Callable[[Any], bytes]
+    unpack: Callable[[bytes], Any]
 
-    def __new__(
-        cls, name: str, encode: Callable[[Any], bytes] = dumps, decode: Callable[[bytes], Any] = _loads
-    ) -> Topic:
-        """A topic. `encode` gives text in UTF-8, without NUL characters."""
+    def __new__(cls, name: str, pack: Callable[[Any], bytes] = dumps, unpack: Callable[[bytes], Any] = _loads) -> Topic:
+        """A topic. `pack` gives text in UTF-8, without NUL characters."""
         topic = super().__new__(cls, name)
-        topic.encode, topic.decode = encode, decode
+        topic.pack, topic.unpack = pack, unpack
         return topic
 
 

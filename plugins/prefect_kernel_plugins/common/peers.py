@@ -110,7 +110,7 @@ class PeerBroker(FanOut):
         self.put(topic, message)
         if topic not in self._wanted:
             return
-        body = as_topic(topic).encode(message)
+        body = as_topic(topic).pack(message)
         if len(body) > MESSAGE_BYTES:
             self._tell_missed("*", {topic: MARGIN})
         else:
@@ -312,7 +312,7 @@ class PeerBroker(FanOut):
         if topic is None:
             return
         try:
-            message = topic.decode(body)
+            message = topic.unpack(body)
         except Exception:
             log.exception("a message of topic %s cannot be read; is another version running?", name)
             self.miss(time.monotonic() - MARGIN, name)

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from prefect import task
-from prefect.task_worker import serve
+from prefect import task  # type: ignore[import-not-found]
+from prefect.task_worker import serve  # type: ignore[import-not-found]
 
 
 @task

@@ -156,8 +156,8 @@ async def test_tasks_of_another_server(
         for number, kernel in enumerate([here, there]):
             home = tmp_path / f"caller-{number}"
             env = clean_environment(home, PREFECT_API_URL=kernel.api_url, PREFECT_LOCAL_STORAGE_PATH=results)
-            process = await asyncio.create_subprocess_exec(*command, env=env)
-            assert await process.wait() == 0
+            caller = await asyncio.create_subprocess_exec(*command, env=env)
+            assert await caller.wait() == 0
         expected = sorted([str(number) for number in range(5)] * 2)
         async with httpx.AsyncClient(base_url=here.api_url) as client:
 
