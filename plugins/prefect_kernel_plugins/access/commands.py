@@ -45,7 +45,7 @@ def _change(name: str, unit: Callable[..., Unit[T]], *arguments: Any) -> tuple[K
 
     async def work(storage: Any, kernel: Kernel) -> T:
         if kernel.settings.plugin[AUDIT] == "off":
-            return await storage.write(unit, *arguments)  # type: ignore[no-any-return]
+            return await storage.write(unit, *arguments)
         row = by_command(unit.__name__, name, datetime.now(UTC))
         result: T = (await storage.write(with_row, row, unit, arguments, {}))[0]
         return result

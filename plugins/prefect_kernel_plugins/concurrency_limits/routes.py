@@ -29,7 +29,7 @@ async def _done(request: web.Request, declared: Declared | None) -> web.Reply:
     return web.json(None)
 
 
-@group.post("/", body=TagLimitCreate, status=(200, 201), response="ConcurrencyLimit")
+@group.post("/", permission="edit", body=TagLimitCreate, status=(200, 201), response="ConcurrencyLimit")
 async def create_concurrency_limit(request: web.Request, body: TagLimitCreate) -> web.Reply:
     """Limit the task runs with a tag; a limit that exists gets the new number and is answered with 200."""
     kernel = request.kernel
@@ -42,14 +42,14 @@ async def create_concurrency_limit(request: web.Request, body: TagLimitCreate) -
     return web.json(limit, 201 if made else 200)
 
 
-@group.get("/{id:uuid}", response="ConcurrencyLimit")
+@group.get("/{id:uuid}", permission="read", response="ConcurrencyLimit")
 async def read_concurrency_limit(request: web.Request) -> web.Reply:
     """The limit with that id."""
     kernel = request.kernel
     return _found(await kernel.storage.read(queries.read, kernel, kernel.clock.now(), id=request.path["id"]))
 
 
-@group.get("/tag/{tag}", response="ConcurrencyLimit")
+@group.get("/tag/{tag}", permission="read", response="ConcurrencyLimit")
 async def read_concurrency_limit_by_tag(request: web.Request) -> web.Reply:
     """The limit for a tag."""
     kernel = request.kernel
@@ -64,7 +64,7 @@ async def read_concurrency_limits(request: web.Request, body: TagLimitList) -> w
     return web.json(await kernel.storage.read(queries.page, kernel, kernel.clock.now(), limit, body.offset))
 
 
-@group.post("/tag/{tag}/reset", body=Reset, embed=True)
+@group.post("/tag/{tag}/reset", permission="edit", body=Reset, embed=True)
 async def reset_concurrency_limit_by_tag(request: web.Request, body: Reset) -> web.Reply:
     """Forget who holds slots for a tag, and note others."""
     kernel = request.kernel
@@ -73,7 +73,7 @@ async def reset_concurrency_limit_by_tag(request: web.Request, body: Reset) -> w
     return await _done(request, declared)
 
 
-@group.delete("/{id:uuid}")
+@group.delete("/{id:uuid}", permission="edit")
 async def delete_concurrency_limit(request: web.Request) -> web.Reply:
     """Delete the limit with that id."""
     kernel = request.kernel
@@ -81,7 +81,7 @@ async def delete_concurrency_limit(request: web.Request) -> web.Reply:
     return await _done(request, declared)
 
 
-@group.delete("/tag/{tag}")
+@group.delete("/tag/{tag}", permission="edit")
 async def delete_concurrency_limit_by_tag(request: web.Request) -> web.Reply:
     """Delete the limit for a tag."""
     kernel = request.kernel

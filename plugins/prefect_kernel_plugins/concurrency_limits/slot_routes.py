@@ -94,7 +94,9 @@ def give_back(kernel: Kernel, body: SlotsOfTaskRun, now: datetime) -> Unit[tuple
     return shown, declared
 
 
-@group.post("/increment", body=SlotsOfTaskRun, embed=True, response="MinimalConcurrencyLimitResponse[]")
+@group.post(
+    "/increment", permission="run", body=SlotsOfTaskRun, embed=True, response="MinimalConcurrencyLimitResponse[]"
+)
 async def increment_concurrency_limits_v1(request: web.Request, body: SlotsOfTaskRun) -> web.Reply:
     """Take a slot for each tag of a task run; 423 when one is not to be had now."""
     kernel = request.kernel
@@ -103,7 +105,9 @@ async def increment_concurrency_limits_v1(request: web.Request, body: SlotsOfTas
     return web.json(shown)
 
 
-@group.post("/decrement", body=SlotsOfTaskRun, embed=True, response="MinimalConcurrencyLimitResponse[]")
+@group.post(
+    "/decrement", permission="run", body=SlotsOfTaskRun, embed=True, response="MinimalConcurrencyLimitResponse[]"
+)
 async def decrement_concurrency_limits_v1(request: web.Request, body: SlotsOfTaskRun) -> web.Reply:
     """Give back the slots of a task run."""
     kernel = request.kernel

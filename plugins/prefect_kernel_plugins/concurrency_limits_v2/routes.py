@@ -36,7 +36,7 @@ def _key(id_or_name: str) -> dict[str, str]:
         return {"name": id_or_name}
 
 
-@group.post("/", body=LimitCreate, status=201, response="ConcurrencyLimitV2")
+@group.post("/", permission="edit", body=LimitCreate, status=201, response="ConcurrencyLimitV2")
 async def create_concurrency_limit_v2(request: web.Request, body: LimitCreate) -> web.Reply:
     """Make a limit; its name must be free."""
     kernel = request.kernel
@@ -45,7 +45,7 @@ async def create_concurrency_limit_v2(request: web.Request, body: LimitCreate) -
     return web.json({name: row[name] for name in _MEMBERS}, 201)
 
 
-@group.get("/{id_or_name}", response="GlobalConcurrencyLimitResponse")
+@group.get("/{id_or_name}", permission="read", response="GlobalConcurrencyLimitResponse")
 async def read_concurrency_limit_v2(request: web.Request) -> web.Reply:
     """The limit with that id or name."""
     kernel = request.kernel
@@ -64,7 +64,7 @@ async def read_all_concurrency_limits_v2(request: web.Request, body: LimitList) 
     return web.raw(LIMIT_WIRE.many(kernel.storage.dialect, rows))
 
 
-@group.patch("/{id_or_name}", body=LimitUpdate, status=204)
+@group.patch("/{id_or_name}", permission="edit", body=LimitUpdate, status=204)
 async def update_concurrency_limit_v2(request: web.Request, body: LimitUpdate) -> web.Reply:
     """Change the members that are given."""
     kernel = request.kernel
@@ -76,7 +76,7 @@ async def update_concurrency_limit_v2(request: web.Request, body: LimitUpdate) -
     return web.no_content()
 
 
-@group.delete("/{id_or_name}", status=204)
+@group.delete("/{id_or_name}", permission="edit", status=204)
 async def delete_concurrency_limit_v2(request: web.Request) -> web.Reply:
     """Delete a limit."""
     kernel = request.kernel

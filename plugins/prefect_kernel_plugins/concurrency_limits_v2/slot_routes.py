@@ -106,13 +106,19 @@ async def _taken(request: web.Request, body: Increment | IncrementWithLease) -> 
     return _shown(limits), lease
 
 
-@group.post("/increment", body=Increment, embed=True, response="MinimalConcurrencyLimitResponse[]")
+@group.post("/increment", permission="run", body=Increment, embed=True, response="MinimalConcurrencyLimitResponse[]")
 async def bulk_increment_active_slots(request: web.Request, body: Increment) -> web.Reply:
     """Take slots on limits; 423 when they are not to be had now. Names without a limit do not count."""
     return web.json((await _taken(request, body))[0])
 
 
-@group.post("/increment-with-lease", body=IncrementWithLease, embed=True, response="ConcurrencyLimitWithLeaseResponse")
+@group.post(
+    "/increment-with-lease",
+    permission="run",
+    body=IncrementWithLease,
+    embed=True,
+    response="ConcurrencyLimitWithLeaseResponse",
+)
 async def bulk_increment_active_slots_with_lease(request: web.Request, body: IncrementWithLease) -> web.Reply:
     """Take slots for a time, after which they are free again unless the lease is renewed."""
     limits, lease = await _taken(request, body)
@@ -129,7 +135,7 @@ def give_back(kernel: Kernel, body: Decrement, now: datetime) -> Unit[list[dict[
     return limits
 
 
-@group.post("/decrement", body=Decrement, embed=True, response="MinimalConcurrencyLimitResponse[]")
+@group.post("/decrement", permission="run", body=Decrement, embed=True, response="MinimalConcurrencyLimitResponse[]")
 async def bulk_decrement_active_slots(request: web.Request, body: Decrement) -> web.Reply:
     """Give slots back."""
     kernel = request.kernel
@@ -149,7 +155,7 @@ def end_lease(kernel: Kernel, lease_id: str, now: datetime, *, only_expired: boo
     return declared
 
 
-@group.post("/decrement-with-lease", body=DecrementWithLease, embed=True, status=204)
+@group.post("/decrement-with-lease", permission="run", body=DecrementWithLease, embed=True, status=204)
 async def bulk_decrement_active_slots_with_lease(request: web.Request, body: DecrementWithLease) -> web.Reply:
     """Give back what a lease holds."""
     kernel = request.kernel
@@ -182,7 +188,7 @@ def _lease_id(request: web.Request) -> str:
         raise errors.InvalidRequest(details, sent) from None
 
 
-@group.post("/leases/{lease_id}/renew", body=Renew, embed=True, status=204)
+@group.post("/leases/{lease_id}/renew", permission="run", body=Renew, embed=True, status=204)
 async def renew_concurrency_lease(request: web.Request, body: Renew) -> web.Reply:
     """Keep what a lease holds for some more time; 410 when it has expired and its slots were given back."""
     kernel = request.kernel

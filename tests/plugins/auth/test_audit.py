@@ -137,7 +137,7 @@ def test_filters_and_pages(audited: KernelUnderTest) -> None:
     every = changes(audited)
     assert len(every) == 6
     since, until = "2030-01-01T12:01:00Z", "2030-01-01T12:03:00Z"
-    for query, count in (
+    filters: list[tuple[dict[str, Any], int]] = [
         ({"actor": "basic"}, 6),
         ({"actor": "nobody"}, 0),
         ({"operation": "create_variable"}, 5),
@@ -146,15 +146,17 @@ def test_filters_and_pages(audited: KernelUnderTest) -> None:
         ({"since": until}, 3),
         ({"until": until}, 3),
         ({"since": since, "until": until, "method": "POST", "actor": "basic"}, 2),
-    ):
+    ]
+    for query, count in filters:
         assert len(changes(audited, **query)) == count, query
-    paged, query = [], {"limit": "4"}
+    paged: list[Any] = []
+    wanted = {"limit": "4"}
     while True:
-        page = audited.client.get("/kernel/audit", params=query, headers=ROOT).json()
+        page = audited.client.get("/kernel/audit", params=wanted, headers=ROOT).json()
         paged += page["results"]
         if page["next"] is None:
             break
-        query["before"] = str(page["next"])
+        wanted["before"] = str(page["next"])
     assert paged == every
     for wrong in ({"limit": "0"}, {"limit": "201"}, {"before": "-1"}, {"since": "soon"}, {"actor": "a\0b"}):
         assert audited.client.get("/kernel/audit", params=wrong, headers=ROOT).status == 422, wrong

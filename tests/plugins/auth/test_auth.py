@@ -13,7 +13,8 @@ from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from tests.support.callers import ACCEPTED, SUCCESS, auth, basic, routes, talk
 
 SECRET = "admin:pÄss:wörd"
-OPEN = {("GET", "/api/health"), ("GET", "/api/ready")}
+OPEN = {("GET", "/api/health"), ("GET", "/api/ready"), ("POST", "/api/kernel/hooks/x")}
+"""Of these, a webhook asks for a secret of its own."""
 
 
 WRONG = [
@@ -38,7 +39,7 @@ def guarded(make_kernel: MakeKernel) -> KernelUnderTest:
 
 
 def test_every_route_is_guarded(guarded: KernelUnderTest) -> None:
-    """All that is below the API's path turns strangers away, but for two; the rest is for everybody."""
+    """All that is below the API's path turns strangers away, but for three; the rest is for everybody."""
     every = routes(guarded.kernel)
     assert {(method, path) for method, path, open_ in every if open_ and path.startswith("/api")} == OPEN
     for method, path, open_ in every:

@@ -110,7 +110,7 @@ def test_redirects_go_where_the_client_is(proxied: KernelUnderTest) -> None:
 
 def test_sockets_behind_proxies(proxied: KernelUnderTest) -> None:
     """The same holds for WebSockets."""
-    headers = {"x_forwarded_for": STRANGER, "x_forwarded_proto": "https"}
+    headers: dict[str, Any] = {"x_forwarded_for": STRANGER, "x_forwarded_proto": "https"}
     assert talk(proxied, "/api/mirror/socket", **headers)[1] == "127.0.0.1 ws"
     assert talk(proxied, "/api/mirror/socket", client=PROXY, **headers)[1] == f"{STRANGER} wss"
 

@@ -156,7 +156,7 @@ def test_bad_tokens(make_kernel: MakeKernel, keys: Path) -> None:
         "no key": token(kid=None),
         "the other key's algorithm": token(RSA, "RS256", "two"),
         "no signature": f"{head}.{body}.",
-        "unsigned": jwt.encode({"iss": ISSUER, "aud": "prefect", "exp": now + 60, "sub": "x"}, None, "none"),
+        "unsigned": jwt.encode({"iss": ISSUER, "aud": "prefect", "exp": now + 60, "sub": "x"}, "", "none"),
         "changed": f"{head}.{admin}.{signature}",
         "no role": token(roles=None),
         "an unknown role": token(roles=["king"]),

@@ -95,7 +95,7 @@ def test_pages_of_other_origins(make_kernel: MakeKernel) -> None:
         assert talk(kernel, "/api/events/out", auth(None), client=PROXY, **headers_of(other))[1][0] == "close"
 
 
-def headers_of(more: dict[str, str]) -> dict[str, str]:
+def headers_of(more: dict[str, str]) -> dict[str, Any]:
     """The same, as keyword arguments, with the user."""
     return {name.replace("-", "_"): value for name, value in {**ADA, **more}.items()}
 
