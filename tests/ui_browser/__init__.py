@@ -1,0 +1,1 @@
+"""People at the web interface, in a real browser: `tox -e ui`."""

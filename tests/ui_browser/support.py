@@ -1,0 +1,48 @@
+"""What the walks share: waiting for what the server says, and the parts of pages."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from playwright.sync_api import Locator, Page
+
+from .browser import Walker
+
+T = TypeVar("T")
+
+# The interface's own mistakes, which it makes on Python Prefect's server, too.
+OWN_MISTAKES = (
+    # The second version looks for the icons of states at the root, where the first version is served.
+    r"GET http://[^/]+/(\w+/)?(cancelled|completed|crashed|failed|paused|pending|running|scheduled|cancelling)\.svg",
+    # The second version looks for its own icon at the root, once it leaves the page of a run.
+    r"GET http://[^/]+/favicon-\d+x\d+\.png answered 404",
+    # The first version asks for an icon before it knows the state.
+    r"GET http://\S+/ico/undefined\.svg answered 404",
+    # The second version asks for the task run of an artifact that has none.
+    r'POST http://\S+/api/task_runs/filter answered 422 to \{"task_runs":\{"operator":"and_","id":\{"any_":\[""\]\}\}',
+)
+
+
+def until(found: Callable[[], T], seconds: float = 40) -> T:
+    """What `found` answers, once it is neither nothing nor false."""
+    end = time.monotonic() + seconds
+    while not (got := found()):
+        assert time.monotonic() < end, f"{found} answered {got!r} for {seconds:.0f} s"
+        time.sleep(0.1)
+    return got
+
+
+def menu(walk: Walker, item: str, row: Locator | Page | None = None) -> None:
+    """Choose from the menu of a row, or of the page."""
+    (row or walk.page).get_by_role("button", name="Open menu").first.click()
+    walk.click(walk.page.get_by_role("menuitem", name=item, exact=True))
+
+
+def confirm(walk: Walker, *names: str) -> None:
+    """Press the button of a dialog, which has one of these names."""
+    dialog = walk.page.locator("[role=dialog], [role=alertdialog]").last
+    button = dialog.get_by_role("button", name=re.compile(f"^({'|'.join(names)})$"))
+    walk.click(button.first)
