@@ -30,6 +30,7 @@ from .setup import prepare
 OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "-"
 SKEW_SECONDS = 2.0
 STEP_SECONDS = 20.0
+LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 class Report:
@@ -55,22 +56,27 @@ def run(url: str | None, **options: Any) -> None:
     _settings(report, settings)
     kernel = _plugins(report, settings)
     if kernel is not None:
+        _access(report, kernel)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_look(report, kernel, url))
     if report.failed:
         sys.exit(1)
 
 
+def _access(report: Report, kernel: Kernel) -> None:
+    host = kernel.settings.server.api.host
+    if host not in LOCAL and kernel.dispatcher.authentication is None:
+        report.add(
+            "access",
+            WARN,
+            f"the API listens on {host} and lets everybody in",
+            "PREFECT_SERVER_API_AUTH_STRING=user:password asks for credentials; docs/security.md has further ways.",
+        )
+
+
 def _settings(report: Report, settings: Settings) -> None:
     api = settings.server.api
-    public = api.host not in ("127.0.0.1", "::1", "localhost")
-    if public and api.auth_string is None:
-        report.add(
-            "settings",
-            WARN,
-            f"the API listens on {api.host} and lets everybody in",
-            "PREFECT_SERVER_API_AUTH_STRING=user:password asks for credentials; see docs/security.md.",
-        )
+    public = api.host not in LOCAL
     if public and settings.server.ui.enabled and "://0.0.0.0" in str(settings.server.ui.api_url):
         report.add(
             "settings",
@@ -290,7 +296,11 @@ def _served(report: Report, kernel: Kernel, url: str | None) -> None:
         version, _ = _get(kernel, f"{base}/admin/version")
         health, _ = _get(kernel, f"{base}/kernel/health")
     except urllib.error.HTTPError as error:
-        advice = "Is it the auth string of the server (PREFECT_API_AUTH_STRING)?" if error.code == 401 else ""
+        advice = (
+            "Give PREFECT_API_AUTH_STRING what the server wants: its auth string, or an API key."
+            if error.code == 401
+            else ""
+        )
         advice = advice or (
             "This is not a prefect-kernel; something else has the address." if error.code == 404 else ""
         )
@@ -324,7 +334,9 @@ async def _socket(report: Report, kernel: Kernel, url: str | None) -> None:
             "websocket",
             SKIP if refused else FAIL,
             f"{address}: {str(error) or 'no answer'}",
-            "" if refused else "A proxy must pass Upgrade and Connection on; the auth string must be the server's.",
+            ""
+            if refused
+            else "A proxy must pass Upgrade and Connection on; PREFECT_API_AUTH_STRING must be what the server wants.",
         )
         return
     good = answer == {"type": "auth_success"}

@@ -1,6 +1,6 @@
 """The web side of the kernel: declaring endpoints, reading requests, making replies."""
 
-from .authentication import Authenticator, Caller
+from .authentication import Authenticator, Caller, credentials
 from .described import describe
 from .group import Around, Endpoint, Gate, Group, Handler, WebSocketEndpoint
 from .reply import Reply, Stream, dumps, json, no_content, raw, text
@@ -21,6 +21,7 @@ __all__ = [
     "Stream",
     "WebSocket",
     "WebSocketEndpoint",
+    "credentials",
     "describe",
     "dumps",
     "json",

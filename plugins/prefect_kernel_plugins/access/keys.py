@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from prefect_kernel import web
-from prefect_kernel.web.authentication import credentials
 
 from . import queries
 from .remembered import Remembered
@@ -73,13 +72,13 @@ class ApiKeys:
         return web.Caller(name, scope, self.name)
 
     async def request(self, request: web.Request) -> web.Caller | None:
-        given = credentials(request.header("authorization"))
+        given = web.credentials(request.header("authorization"))
         return await self._known(request.kernel, None if given is None else given[1])
 
     async def socket(self, socket: web.WebSocket, token: str | None) -> web.Caller | None:
         if token is None:
             # Clients with PREFECT_API_KEY alone send no token to some sockets, but may send a header to all.
-            given = credentials(socket.header("authorization"))
+            given = web.credentials(socket.header("authorization"))
             token = None if given is None else given[1]
         return await self._known(socket.kernel, token)
 

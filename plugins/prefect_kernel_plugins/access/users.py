@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from prefect_kernel import errors, web
-from prefect_kernel.web.authentication import ROLES, credentials
+from prefect_kernel.web.authentication import ROLES
 
 from . import queries
 from .passwords import hashed, matches
@@ -88,7 +88,7 @@ class Users:
         return right
 
     async def request(self, request: web.Request) -> web.Caller | None:
-        given = credentials(request.header("authorization"))
+        given = web.credentials(request.header("authorization"))
         if given is None or given[0] != "basic":
             return None
         return await self._known(request.kernel, given[1])

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect_kernel import web
-from prefect_kernel.web.authentication import credentials
 
 from ..common.roles import best_role
 from .key_set import KeySet
@@ -99,12 +98,12 @@ class OidcTokens:
         return web.Caller(name[:200], permission, self.name)
 
     async def request(self, request: web.Request) -> web.Caller | None:
-        given = credentials(request.header("authorization"))
+        given = web.credentials(request.header("authorization"))
         return await self._known(None if given is None else given[1])
 
     async def socket(self, socket: web.WebSocket, token: str | None) -> web.Caller | None:
         if token is None:
-            given = credentials(socket.header("authorization"))
+            given = web.credentials(socket.header("authorization"))
             token = None if given is None else given[1]
         return await self._known(token)
 
