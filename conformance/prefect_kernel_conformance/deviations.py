@@ -29,7 +29,8 @@ class Deviation:
 
     `whole`: where it is met, it explains the rest of the answer, too, and later requests that Python Prefect cannot be
     sent without that answer. `rows`: it also explains that the databases differ afterwards. `dialect`: the only kind of
-    database on which there is one.
+    database on which there is one. `case`: a glob over the names of cases. `more`: the kernel's number is the greater.
+    `ends`: the servers have parted on purpose, and what a case does after it is not compared.
     """
 
     id: str
@@ -43,17 +44,26 @@ class Deviation:
     whole: bool = False
     rows: bool = False
     dialect: str | None = None
+    case: str = "*"
+    more: bool = False
+    ends: bool = False
 
-    def explains(self, group: str, request: str, difference: Difference, sent: Any = None) -> bool:
+    def explains(self, group: str, request: str, difference: Difference, sent: Any = None, case: str = "") -> bool:
         """Whether this is the reason for the difference."""
         return (
             fnmatchcase(group, self.group)
+            and fnmatchcase(case, self.case)
+            and (not self.more or _greater(difference.kernel, difference.reference))
             and fnmatchcase(request, self.request)
             and fnmatchcase(difference.place, self.place.replace("[]", "[[][]]"))
             and _says(self.reference, difference.reference)
             and _says(self.kernel, difference.kernel)
             and _says(self.sent, sent)
         )
+
+
+def _greater(one: Any, other: Any) -> bool:
+    return isinstance(one, int | float) and isinstance(other, int | float) and one > other
 
 
 def _says(pattern: str | None, value: Any) -> bool:
@@ -77,6 +87,10 @@ def page(deviations: list[Deviation]) -> str:
     for deviation in deviations:
         lines = [f"## {deviation.id}", "", deviation.reason.strip(), ""]
         lines.append(f"- Requests: `{deviation.request}`, group `{deviation.group}`, at `{deviation.place}`")
+        if deviation.case != "*":
+            lines.append(f"- Cases: `{deviation.case}`")
+        if deviation.more:
+            lines.append("- The kernel's number is the greater one.")
         if deviation.dialect is not None:
             lines.append(f"- Database: {deviation.dialect}")
         if deviation.sent is not None:

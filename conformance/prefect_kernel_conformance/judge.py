@@ -121,9 +121,13 @@ class Judge:
             self._compare_step(verdict, matcher, step, ours[step.step], theirs[step.step], scopes[0])
             if verdict.findings and not case.independent and not all(f.deviation for f in verdict.findings):
                 break
+            if any(f.deviation and f.deviation.ends for f in verdict.findings):
+                break
         else:
             if self.compare_databases and not any(f.deviation and f.deviation.rows for f in verdict.findings):
-                self._compare_databases(verdict, matcher)
+                lead = max((abs(ours[one]["elapsed"] - theirs[one]["elapsed"]) for one in ours), default=0.0)
+                matcher.tolerance = TOLERANCE_SECONDS + lead
+                self._compare_databases(verdict, matcher, start)
         return verdict, self._locked(ours, theirs)
 
     def _locked(self, ours: dict[int, dict[str, Any]], theirs: dict[int, dict[str, Any]]) -> bool:
@@ -158,11 +162,11 @@ class Judge:
             sent = {"headers": dict(options.headers), "body": sent}
         self._add(verdict, step, differences, ours, theirs, sent)
 
-    def _compare_databases(self, verdict: Verdict, matcher: Matcher) -> None:
+    def _compare_databases(self, verdict: Verdict, matcher: Matcher, start: datetime) -> None:
         assert self.reference.database is not None
         assert self.kernel.database is not None
         matcher.id_kinds_matter = False
-        differences = compare_rows(matcher, self.reference.database, self.kernel.database)
+        differences = compare_rows(matcher, self.reference.database, self.kernel.database, start)
         self._add(verdict, None, differences, None, None, None)
 
     def _add(
@@ -171,7 +175,11 @@ class Judge:
         """Add what was found; what is a declared deviation is kept apart from what is not."""
         request = label(step)
         for deviation in self.deviations:
-            met = [one for one in differences if deviation.explains(verdict.case.group, request, one, sent)]
+            met = [
+                one
+                for one in differences
+                if deviation.explains(verdict.case.group, request, one, sent, verdict.case.name)
+            ]
             if met:
                 met = differences if deviation.whole else met
                 verdict.findings.append(Finding(verdict.case, step, request, met, ours, theirs, sent, deviation))

@@ -6,6 +6,7 @@ Which rows belong to a case is known from the ids that its answers held.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from .databases import Database, Row
@@ -31,11 +32,14 @@ CHILDREN = (
 )
 # Tables that servers fill at their start, which is not the same moment: their rows' times are compared in answers only.
 FILLED_AT_START = ("block_type", "block_schema")
+# Tables with rows that cases share, such as the pool of agents: what made them was not the same moment, either.
+SHARED = ("work_pool", "work_queue")
 OWNERS = {"flow_run_id": "flow_run", "task_run_id": "task_run", "deployment_id": "deployment"}
 
 
-def compare_rows(matcher: Matcher, reference: Database, kernel: Database) -> list[Difference]:
-    """The differences between the rows that belong to the ids the matcher has seen."""
+def compare_rows(matcher: Matcher, reference: Database, kernel: Database, start: datetime) -> list[Difference]:
+    """The differences between the rows that belong to the ids the matcher has seen in a case that began at `start`."""
+    began = start.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     pairs = dict(matcher.ids)
     found: list[Difference] = []
     owners: dict[str, list[tuple[str, str]]] = {}
@@ -52,6 +56,8 @@ def compare_rows(matcher: Matcher, reference: Database, kernel: Database) -> lis
                 ours[one], theirs[other] = _timeless(ours.get(one, [])), _timeless(theirs.get(other, []))
             elif table == "block_document":
                 ours[one], theirs[other] = _sealed(ours.get(one, [])), _sealed(theirs.get(other, []))
+            elif table in SHARED and _older(began, ours.get(one, []), theirs.get(other, [])):
+                ours[one], theirs[other] = _timeless(ours.get(one, [])), _timeless(theirs.get(other, []))
             found += matcher.compare(f"rows.{table}", ours.get(one, []), theirs.get(other, []))
     for table, column, order in CHILDREN:
         owned = owners.get(OWNERS[column], [])
@@ -62,6 +68,10 @@ def compare_rows(matcher: Matcher, reference: Database, kernel: Database) -> lis
         for one, other in owned:
             found += matcher.compare(f"rows.{table}", ours.get(one, []), theirs.get(other, []))
     return found
+
+
+def _older(began: str, *rows: Sequence[Mapping[str, Any]]) -> bool:
+    return all(row["created"] < began for side in rows for row in side)
 
 
 def _timeless(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -128,16 +128,3 @@ def usual_ways(s: Script, rng: Random) -> None:
         set_state(s, run, type_)
     random_step(s, rng, run)
     s.get(f"/flow_runs/{run['id']}")
-
-
-@generator
-def races(s: Script, rng: Random) -> None:
-    """Several clients propose at once; who wins is chance, how many is not."""
-    run = flow_run(s, state=state("PENDING"))
-    proposed = {"state": state(rng.choice(["RUNNING", "COMPLETED"]), state_details={"transition_id": s.uuid("one")})}
-    path = f"/flow_runs/{run['id']}/set_state"
-    if rng.random() < 0.5:
-        s.race(*[("POST", path, proposed) for _ in range(rng.randrange(2, 5))])
-    else:
-        s.race(*[("POST", path, {"state": state("RUNNING")}) for _ in range(rng.randrange(2, 5))])
-    s.get(f"/flow_runs/{run['id']}", ignore=("body.state.state_details", "body.state.id", "body.state_id"))

@@ -39,7 +39,7 @@ def lateness(s: Script, rng: Random) -> None:
 def wrong(s: Script, rng: Random) -> None:
     """Bodies with something wrong in them."""
     of = flow(s)
-    run = flow_run(s, of)
+    run, labelled = flow_run(s, of), flow_run(s, of)
     details = {"scheduled_time": s.now(60), "pause_key": "k", "retriable": True}
     proposed = {"type": "SCHEDULED", "name": "Late", "message": "m", "state_details": details, "data": None}
     policy = {"retries": 1, "retry_delay": 2, "pause_keys": ["a"], "resuming": False, "retry_type": "in_process"}
@@ -56,7 +56,7 @@ def wrong(s: Script, rng: Random) -> None:
             "name": "n", "flow_version": "2", "parameters": {"y": 2}, "empirical_policy": policy, "tags": ["b"],
             "infrastructure_pid": "p", "job_variables": {"w": 2},
         },
-        ("PATCH", f"{path}/labels"): {"a": 1, "b": "x", "c": 1.5, "d": True},
+        ("PATCH", f"/flow_runs/{labelled['id']}/labels"): {"a": 1, "b": "x", "c": 1.5, "d": True},
         ("POST", f"{path}/set_state"): {"state": proposed, "force": False},
         ("POST", f"{path}/resume"): {"run_input": {"x": 1}},
         ("POST", f"{path}/input"): given,

@@ -106,7 +106,7 @@ def no_limit_or_no_deployment(s: Script) -> None:
 
 @sequence
 def transitions_that_take_none(s: Script) -> None:
-    """From RUNNING, PENDING and CANCELLING nothing is taken; straight to RUNNING neither."""
+    """From RUNNING, PENDING and CANCELLING nothing is taken."""
     parent = flow(s)
     made, of = limited_deployment(s, parent, 3)
     for first in ("RUNNING", "CANCELLING", "PENDING", "PAUSED", "FAILED"):
@@ -114,6 +114,26 @@ def transitions_that_take_none(s: Script) -> None:
         slots(s, of)
         _to(s, run, "PENDING", "Other")
         slots(s, of)
+
+
+@sequence
+def straight_to_running(s: Script) -> None:
+    """Without PENDING nothing is taken."""
+    parent = flow(s)
+    made, of = limited_deployment(s, parent, 3)
+    run = _scheduled(s, parent, made)
+    _to(s, run, "RUNNING")
+    slots(s, of)
+    _to(s, run, "COMPLETED")
+    slots(s, of)
+
+
+@sequence
+def slots_of_others(s: Script) -> None:
+    """A run that holds no slot ends, while another one holds one."""
+    parent = flow(s)
+    made, of = limited_deployment(s, parent, 3)
+    _to(s, _scheduled(s, parent, made), "PENDING")
     run = _scheduled(s, parent, made)
     _to(s, run, "RUNNING")
     slots(s, of)
