@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MOST = 1000
 """How many runs one queue, or one pool, gives at most."""
 
+ONE_BY_ONE = 16
+"""As many queues are asked one after the other on SQLite, where a statement more is no round trip."""
+
 _KINDS = {member.key: member for member in FLOW_RUN_WIRE.members if isinstance(member, Field)}
 _MEMBERS = (
     "id created updated name flow_id state_id deployment_id deployment_version work_queue_name flow_version parameters"
@@ -241,6 +244,11 @@ def _queues_postgresql(before: bool, after: bool) -> sa.Select[Any]:
     )
 
 
+def _few_in_order(queues: list[_Queue]) -> bool:
+    """Whether to ask one queue after the other, which on SQLite costs less than to rank what all of them have."""
+    return len(queues) <= ONE_BY_ONE and len({queue.priority for queue in queues}) == len(queues)
+
+
 @point_read
 def find(kernel: Kernel, pool: str, body: ScheduledRuns, limit: int, now: datetime) -> Unit[tuple[bytes, list[str]]]:
     """The answer to a poll, and the ids of queues for which it has something to write. Raises NotFound."""
@@ -268,8 +276,14 @@ def find(kernel: Kernel, pool: str, body: ScheduledRuns, limit: int, now: dateti
         return b"[]", due
     params: dict[str, Any] = {"pool_id": pool_id, "before": body.scheduled_before, "after": body.scheduled_after}
     shape = (body.scheduled_before is not None, body.scheduled_after is not None)
-    if len(giving) == 1:
-        found = yield of_queue(*shape).bind({**params, "queue_id": giving[0].id, "limit": giving[0].room(most)})
+    in_turn = sorted(giving, key=lambda queue: queue.priority)
+    if len(giving) == 1 or (kernel.storage.dialect == SQLITE and _few_in_order(in_turn)):
+        found: list[Any] = []
+        for queue in in_turn:
+            left = most - len(found)
+            if left <= 0:
+                break
+            found += yield of_queue(*shape).bind({**params, "queue_id": queue.id, "limit": queue.room(left)})
     else:
         listed = json_to_text([[queue.id, queue.room(most), queue.priority] for queue in giving])
         found = yield of_queues(*shape).bind({**params, "queues": listed, "limit": most})
