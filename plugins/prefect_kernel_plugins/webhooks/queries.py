@@ -73,14 +73,14 @@ def page(limit: int, offset: int) -> Unit[list[Webhook]]:
 
 
 def secret_of(kernel: Kernel, found: Webhook) -> Unit[str]:
-    """The secret of a webhook that has one. Raises Unavailable when the key that it was encrypted with is gone."""
+    """The secret of a webhook that has one. Raises Conflict when the key that it was encrypted with is gone."""
     known = yield from cipher(kernel)
     try:
         if known is not None and found.secret is not None:
             return str(known.decrypt(found.secret)["secret"])
     except UndecryptableError:
         pass
-    raise errors.Unavailable("The webhook's secret cannot be read: it was encrypted with another key.")
+    raise errors.Conflict("The webhook's secret cannot be read: it was encrypted with another key.")
 
 
 def _checking(

@@ -17,7 +17,7 @@ class Costly(EventTrigger):
     """Fires on events whose payload says that something costs more than so much."""
 
     type: Literal["acme-costly"] = "acme-costly"  # type: ignore[assignment]
-    posture: Literal[Posture.Reactive] = Posture.Reactive  # type: ignore[assignment]
+    posture: Literal[Posture.Reactive] = Posture.Reactive
     above: float
 
     def covers(self, event: Any) -> bool:

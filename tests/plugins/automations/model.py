@@ -227,7 +227,7 @@ class Model:
         parent = node.parent
         if parent is None:
             found = self.firings.setdefault((self.now, node.number), Counter())
-            found[(event and event["id"], labels)] += 1
+            found[(event["id"] if event else None, labels)] += 1
             return
         if parent.required == 1:
             self._fire(parent, event)

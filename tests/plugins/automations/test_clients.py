@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.fixtures import ServerFactory
 from tests.support.kernel import clean_environment
 
-SCRIPT = Path(__file__).with_name("client_script.py")
+SCRIPT = Path(__file__).with_name("script_client.py")
 
 
 def test_events_and_automations_of_the_client(

@@ -27,7 +27,7 @@ from .scenarios import scenario
 
 CASES = int(os.environ.get("PREFECT_KERNEL_TRIGGER_CASES", "150"))
 pytestmark = pytest.mark.timeout(120 + CASES)
-SCRIPT = Path(__file__).with_name("reference_triggers.py")
+SCRIPT = Path(__file__).with_name("script_triggers.py")
 
 _CLEAR = [
     Statement(sa.text(f"DELETE FROM {name}"))
