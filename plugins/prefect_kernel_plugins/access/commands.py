@@ -19,8 +19,7 @@ from prefect_kernel.ports.server import loop_factory
 from prefect_kernel.sql import Unit
 
 from ..audit import WHAT as AUDIT
-from ..audit.queries import by_command, with_row
-from . import KEYS, USERS, queries
+from . import KEYS, USERS
 
 T = TypeVar("T")
 
@@ -42,6 +41,7 @@ def _on_database(work: Callable[[Any, Kernel], Awaitable[T]]) -> tuple[Kernel, T
 
 def _change(name: str, unit: Callable[..., Unit[T]], *arguments: Any) -> tuple[Kernel, T]:
     """Change something; where changes are audited, this one is, too."""
+    from ..audit.queries import by_command, with_row  # not when commands are declared, which each start does
 
     async def work(storage: Any, kernel: Kernel) -> T:
         if kernel.settings.plugin[AUDIT] == "off":
@@ -109,6 +109,7 @@ def keys() -> None:
 @click.option("--expires", metavar="WHEN", help="When it ends: 90d, 12h, 30m, or a time. [never]")
 def create_key(name: str, scope: str, expires: str | None) -> None:
     """Make a key and print it; it cannot be shown again."""
+    from . import queries
     from .keys import digest_of, hint_of, new_token
 
     now, token = datetime.now(UTC), new_token()
@@ -127,6 +128,8 @@ def create_key(name: str, scope: str, expires: str | None) -> None:
 @keys.command("list")
 def list_keys() -> None:
     """List keys, never the secret part."""
+    from . import queries
+
     _, found = _on_database(lambda storage, _: _all(storage, queries.keys))
     now = datetime.now(UTC)
     rows = []
@@ -149,6 +152,8 @@ def list_keys() -> None:
 @click.argument("name")
 def revoke_key(name: str) -> None:
     """Take a key away; servers refuse it within seconds."""
+    from . import queries
+
     _, gone = _change(name, queries.delete_key, name)
     if not gone:
         raise KernelError(f"There is no API key named {name!r}.")
@@ -181,6 +186,7 @@ def users() -> None:
 @_STDIN
 def create_user(name: str, role: str, password_stdin: bool) -> None:
     """Make a user."""
+    from . import queries
     from .passwords import hashed
 
     kept = hashed(_password(password_stdin))
@@ -195,6 +201,8 @@ def create_user(name: str, role: str, password_stdin: bool) -> None:
 @users.command("list")
 def list_users() -> None:
     """List users."""
+    from . import queries
+
     _, found = _on_database(lambda storage, _: _all(storage, queries.users))
     rows = [
         (one["name"], one["role"], "yes" if one["enabled"] else "no", one["created"].isoformat(timespec="seconds"))
@@ -211,6 +219,7 @@ def list_users() -> None:
 @_STDIN
 def change_user(name: str, role: str | None, enabled: bool | None, ask: bool, password_stdin: bool) -> None:
     """Change a user's role or password, or whether they are let in; servers know within seconds."""
+    from . import queries
     from .passwords import hashed
 
     changes: dict[str, Any] = {key: value for key, value in (("role", role), ("enabled", enabled)) if value is not None}
@@ -228,6 +237,8 @@ def change_user(name: str, role: str | None, enabled: bool | None, ask: bool, pa
 @click.argument("name")
 def delete_user(name: str) -> None:
     """Delete a user."""
+    from . import queries
+
     _, gone = _change(name, queries.delete_user, name)
     if not gone:
         raise KernelError(f"There is no user named {name!r}.")
