@@ -50,8 +50,8 @@ def tasks_and_names() -> Any:
     ]
     assert ["prefect.task_runs", 20, "adding 1 and 2"] in shown["logs"]
     assert ["prefect.flow_runs", 30, "summing up"] in shown["logs"]
-    found = client().read_flow_by_name("conformance-sums")
-    return {**shown, "flow": [found.name, found.tags]}
+    found = client()._client.get("/flows/name/conformance-sums").json()
+    return {**shown, "flow": [found["name"], found["tags"]]}
 
 
 @task

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from _summary import client, main, summary
+from _summary import client, main, resume, summary
 from prefect import flow, pause_flow_run, suspend_flow_run, task
 from prefect.input import RunInput
 from prefect.runtime import flow_run as current
@@ -79,8 +79,8 @@ def pause_with_input() -> Any:
     thread, got = _in_thread(lambda: asks(return_state=True))
     id_ = _wait_for_state("PAUSED")
     api = client()
-    refused = api.resume_flow_run(id_, run_input={"number": "nothing"})
-    accepted = api.resume_flow_run(id_, run_input={"number": 21, "word": "said"})
+    refused = resume(api, id_, run_input={"number": "nothing"})
+    accepted = resume(api, id_, run_input={"number": 21, "word": "said"})
     thread.join(60)
     assert got[0].result() == [42, "said"], got
     assert (refused.status.value, accepted.status.value) == ("REJECT", "ACCEPT")
@@ -94,7 +94,7 @@ def pause_and_resume() -> Any:
     """A pause with a key, resumed without input."""
     thread, got = _in_thread(lambda: pauses(return_state=True))
     id_ = _wait_for_state("PAUSED")
-    client().resume_flow_run(id_)
+    resume(client(), id_)
     thread.join(60)
     assert got[0].result() == 6, got
     return summary(id_, 1)
@@ -140,7 +140,7 @@ def suspend_with_deployment() -> Any:
     thread, got = _in_thread(lambda: _run_as(run))
     id_ = _wait_for_state("PAUSED")
     thread.join(60)
-    resumed = api.resume_flow_run(id_)
+    resumed = resume(api, id_)
     assert resumed.state is not None
     shown = summary(id_, 0, logs=False)
     assert [one[1] for one in shown["states"]][-2:] == ["Suspended", "Resuming"]
