@@ -1,20 +1,22 @@
 """Requests that schemathesis makes up from the kernel's own OpenAPI document: `python -m tests.support.fuzz [OPTIONS]`.
 
-No answer may be a 500, nor have a status that the document does not name. PREFECT_KERNEL_FUZZ=full makes over 20,000
-requests; PREFECT_KERNEL_FUZZ_DATABASE is the URL of a database to use, in place of a new SQLite one.
+No answer may be a 500, nor have a status or a type that the document does not name. Requests are about things that
+exist as well as about others. PREFECT_KERNEL_FUZZ=full makes over 20,000; PREFECT_KERNEL_FUZZ_DATABASE is the URL of a
+database to use, in place of a new SQLite one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from .fuzz_seeds import ask, seed, with_seeds
 from .kernel import KernelServer
 
 FULL = os.environ.get("PREFECT_KERNEL_FUZZ") == "full"
@@ -35,8 +37,8 @@ def main(options: Sequence[str]) -> int:
         kernel = KernelServer(directory, url, "--no-services", env=SETTINGS).start()
         try:
             document = directory / "openapi.json"
-            with urllib.request.urlopen(f"{kernel.url}/openapi.json", timeout=60) as answer:
-                document.write_bytes(answer.read())
+            declared = with_seeds(ask(kernel.url, "GET", "/openapi.json"), seed(kernel.api_url))
+            document.write_text(json.dumps(declared))
             arguments = ["--url", kernel.url, "--checks", CHECKS, "--max-examples", EXAMPLES, "--seed", SEED]
             arguments += ["--phases", "fuzzing", "--request-timeout", "30"]
             # Where it runs it leaves a folder.

@@ -39,6 +39,7 @@ class Endpoint:
     status: tuple[int, ...] = (200,)
     embed: bool = False
     response: Any = None
+    media: str = "application/json"
     permission: str = "run"
     declared: bool = False
     """Whether the endpoint says itself which permission it needs, as all built-in ones do."""
@@ -125,6 +126,7 @@ class Group:
         status: int | tuple[int, ...] = 200,
         embed: bool = False,
         response: Any = None,
+        media: str = "application/json",
         permission: str | None = None,
         open_: bool = False,
         versioned: bool = True,
@@ -133,9 +135,10 @@ class Group:
 
         `body` is the type of the request's body (any type pydantic understands); with `embed` it is a model whose
         fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first. `response` is
-        a schema or type for the OpenAPI document. `permission` is `read`, `run`, `edit` or `admin`; by default GET
-        needs `read`, and everything else `run`. `open_` endpoints need no credentials. Clients of
-        an API version that the server does not understand are refused, unless `versioned` is false.
+        a schema or type for the OpenAPI document, `media` the type of media of an answer that is not JSON.
+        `permission` is `read`, `run`, `edit` or `admin`; by default GET needs `read`, and everything else `run`.
+        `open_` endpoints need no credentials. Clients of an API version that the server does not understand are
+        refused, unless `versioned` is false.
         """
 
         def declare(handler: Handler) -> Handler:
@@ -149,6 +152,7 @@ class Group:
                     status=(status,) if isinstance(status, int) else status,
                     embed=embed,
                     response=response,
+                    media=media,
                     permission=_checked(permission, "read" if method == "GET" else "run"),
                     declared=permission is not None,
                     open_=open_,

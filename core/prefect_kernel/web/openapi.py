@@ -84,6 +84,7 @@ _FAILURES = {
     404: "There is no such object",
     405: "There is no such operation on this path",
     409: "In conflict with what is there",
+    410: "There was such an object, and it is gone",
     413: "The body is too large",
     422: "The request is not valid",
     423: "Locked; Retry-After says for how long",
@@ -126,7 +127,7 @@ def _operation(
     for status in endpoint.status:
         answer: dict[str, Any] = {"description": "Successful Response"}
         if status != 204:
-            answer["content"] = {"application/json": {"schema": _answer_schema(endpoint.response, components)}}
+            answer["content"] = {endpoint.media: {"schema": _answer_schema(endpoint.response, components)}}
         responses[str(status)] = answer
     for status, meaning in _FAILURES.items():
         responses[str(status)] = {

@@ -40,8 +40,12 @@ async def documentation_page(request: web.Request) -> web.Reply:
 for _group in (outer, inner):
     # As in the reference, what is not below the API's path is there for those who have no credentials, too.
     _group.get("/openapi.json", permission="read", versioned=False, open_=_group is outer)(openapi_document)
-    _group.get("/docs", permission="read", versioned=False, open_=_group is outer)(documentation_page)
-    _group.get("/redoc", permission="read", versioned=False, open_=_group is outer)(documentation_page)
+    _group.get("/docs", permission="read", media="text/html", versioned=False, open_=_group is outer)(
+        documentation_page
+    )
+    _group.get("/redoc", permission="read", media="text/html", versioned=False, open_=_group is outer)(
+        documentation_page
+    )
 
 
 @hookimpl

@@ -74,7 +74,7 @@ async def _lines(kernel: Kernel, run_id: str) -> AsyncIterator[bytes]:
         text.truncate()
 
 
-@group.get("/{id:uuid}/logs/download", permission="read")
+@group.get("/{id:uuid}/logs/download", permission="read", media="text/csv")
 async def download_logs(request: web.Request) -> web.Reply:
     """All logs of a flow run as a CSV file."""
     kernel, run_id = request.kernel, request.path["id"]

@@ -9,7 +9,7 @@ from .lifespan import INSTRUMENTS
 group = web.Group("metrics")
 
 
-@group.get("/metrics", permission="read", versioned=False)
+@group.get("/metrics", permission="read", media="text/plain", versioned=False)
 async def metrics(request: web.Request) -> web.Reply:
     """Give all metrics of this process in Prometheus' text format."""
     from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
