@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -147,11 +148,21 @@ def test_wrong_webhooks(make_kernel: MakeKernel) -> None:
 
 
 def test_open_to_those_with_the_secret_alone(make_kernel: MakeKernel) -> None:
-    """Where the server asks for credentials and CSRF tokens, webhooks need neither, and all else does."""
-    string = "admin:secret-word"
+    """Where the server asks for credentials and CSRF tokens, senders need neither, and whoever makes webhooks both."""
     kernel = make_kernel(
-        settings={"PREFECT_SERVER_API_AUTH_STRING": string, "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": True}
+        settings={
+            "PREFECT_SERVER_API_AUTH_STRING": "admin:secret-word",
+            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": True,
+        }
     )
-    assert send(kernel, "shop").status == 404
-    assert kernel.client.post("/kernel/hooks/", json={"name": "b", "template": "{}"}).status in (401, 403)
-    assert kernel.client.get("/kernel/hooks/").status == 401
+    body = {"name": "shop", "template": TEMPLATE, "slug": "shop", "secret": "correct horse"}
+    known = {"authorization": f"Basic {base64.b64encode(b'admin:secret-word').decode()}"}
+    given = kernel.client.get("/csrf-token", params={"client": "me"}, headers=known).json()
+    token = {"prefect-csrf-token": given["token"], "prefect-csrf-client": "me"}
+    assert kernel.client.post("/kernel/hooks/", json=body, headers=known).status == 403
+    assert kernel.client.post("/kernel/hooks/", json=body, headers=token).status == 401
+    assert kernel.client.post("/kernel/hooks/", json=body, headers=known | token).status == 201
+    assert send(kernel, "shop").status == 403
+    assert send(kernel, "shop", x_webhook_secret="correct horse").status == 204
+    assert kernel.client.get("/kernel/hooks/shop").status == 401
+    assert kernel.client.delete("/kernel/hooks/shop", headers=known).status == 403
