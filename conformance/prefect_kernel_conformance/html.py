@@ -15,6 +15,7 @@ from .deviations import Deviation
 from .judge import Finding
 from .report import shown_step
 from .run import Results
+from .shrink import needed
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1b1b1b }
@@ -24,6 +25,14 @@ pre { background: #f6f6f6; padding: .7rem; overflow-x: auto; font-size: 13px }
 .ok { color: #14711f } .bad { color: #b3261e } details { margin: .5rem 0 } summary { cursor: pointer }
 .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem }
 """
+HOW = """
+Each case is a script of requests that was played on both servers, which began with empty databases. Status, headers
+that clients read, bodies with their order, WebSocket frames, and the rows of both databases were compared. Ids and
+times are matched, not left out: what is one id or one time on one server must be one on the other. A case is
+<em>different</em> when something differs that no deviation below declares, <em>explained</em> when only declared
+deviations were met.
+"""
+MANY = 40
 COLUMNS = ("sequences", "generated", "requests", "different", "explained", "skipped")
 
 
@@ -42,11 +51,15 @@ def _page(results: Results, deviations: list[Deviation], facts: dict[str, Any]) 
     yield f", made {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.</p>"
     for note in results.notes:
         yield f"<p>{_text(note)}</p>"
+    yield f"<p>{HOW}</p>"
     yield "<h2>Groups</h2><table><tr><th>group" + "".join(f"<th>{name}" for name in COLUMNS) + "</tr>"
     for result in results.groups.values():
         cells = "".join(f"<td>{getattr(result, name)}" for name in COLUMNS)
         yield f"<tr><td class={'bad' if result.different else 'ok'}>{_text(result.group)}{cells}</tr>"
-    yield "</table>"
+    sums = [sum(getattr(result, name) for result in results.groups.values()) for name in COLUMNS]
+    yield "<tr><th>all" + "".join(f"<th>{number}" for number in sums) + "</tr></table>"
+    for reason, count in results.skipped.items():
+        yield f"<p>{count} cases were skipped: {_text(reason)}</p>"
     if results.kinds:
         yield "<h2>Differences</h2>"
         for (group, request, place), findings in results.kinds.items():
@@ -83,7 +96,11 @@ def _coverage(covered: list[Covered]) -> Iterator[str]:
 
 def _finding(finding: Finding) -> Iterator[str]:
     yield f"<p>{_text(finding.case.group)}.{_text(finding.case.name)}: {_text(finding.case.title)}</p><pre>"
-    for step in finding.case.steps:
+    steps = list(finding.case.steps)
+    if finding.step is not None and len(steps) > MANY:
+        yield _text(f"(of {len(steps)} steps those that this one needs)\n")
+        steps = needed(steps, finding.step)
+    for step in steps:
         mark = "→" if finding.step is not None and step.step == finding.step.step else " "
         yield _text(f"{mark} {step.step:>2} {shown_step(step)}")
     yield "</pre>"

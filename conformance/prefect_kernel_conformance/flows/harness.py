@@ -17,7 +17,7 @@ from ..script import Case
 from ..servers import clean_environment
 
 GROUP = "client_flows"
-SCRIPTS = ("basics", "failures", "pauses", "background")
+SCRIPTS = ("basics", "failures", "pauses", "background", "deploying")
 SECONDS = 300
 
 
