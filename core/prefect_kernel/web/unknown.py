@@ -32,9 +32,12 @@ class UnknownFields:
         left, first = copy.deepcopy(body), error
         ignored: list[tuple[Any, ...]] = []
         for _ in range(ROUNDS):
-            unknown = [tuple(one["loc"][1:]) for one in error.errors if one["type"] == "extra_forbidden"]
-            if not unknown or not all(_leave_out(left, place) for place in unknown):
+            mistakes = [(tuple(one["loc"][1:]), one["type"] == "extra_forbidden") for one in error.errors]
+            unknown = _unknown(left, mistakes)
+            if not unknown:
                 break
+            for place in unknown:
+                _leave_out(left, place)
             ignored += unknown
             try:
                 validated = read.validate(left)
@@ -57,13 +60,51 @@ class UnknownFields:
                 )
 
 
-def _leave_out(body: Any, place: tuple[Any, ...]) -> bool:
-    """Take a field out of a body; False when it is not there, as with places that name a branch of a union."""
+Place = tuple[Any, ...]
+
+
+def _unknown(body: Any, mistakes: list[tuple[Place, bool]]) -> list[Place] | None:
+    """Where the unknown fields are, when they are all that is wrong; None when there is more.
+
+    A mistake is its place, and whether it is an unknown field. In a union there are mistakes of every branch, below the
+    branch's name, which is no field of the body: one branch has to fit, and fields that others do not know may stay.
+    """
+    found: list[Place] = []
+    within: dict[Any, list[tuple[Place, bool]]] = {}
+    branches: dict[Any, list[tuple[Place, bool]]] = {}
+    for place, unknown in mistakes:
+        if not place:
+            return None
+        first, *rest = place
+        if not rest and unknown and _has(body, first):
+            found.append((first,))
+        elif rest and _has(body, first):
+            within.setdefault(first, []).append((tuple(rest), unknown))
+        elif rest and isinstance(first, str):
+            branches.setdefault(first, []).append((tuple(rest), unknown))
+        else:
+            return None
+    for part, inner in within.items():
+        places = _unknown(body[part], inner)
+        if places is None:
+            return None
+        found += [(part, *place) for place in places]
+    if branches:
+        fitting = [places for inner in branches.values() if (places := _unknown(body, inner)) is not None]
+        if not fitting:
+            return None
+        found += min(fitting, key=len)
+    return found
+
+
+def _has(body: Any, part: Any) -> bool:
+    if isinstance(body, dict):
+        return part in body
+    return isinstance(body, list) and isinstance(part, int) and part < len(body)
+
+
+def _leave_out(body: Any, place: Place) -> None:
     *way, last = place
-    try:
-        for part in way:
-            body = body[part]
-        del body[last]
-    except (KeyError, IndexError, TypeError):
-        return False
-    return True
+    for part in way:
+        body = body[part]
+    del body[last]

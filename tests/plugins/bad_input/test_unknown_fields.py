@@ -45,8 +45,42 @@ def test_within_objects_and_lists(make_kernel: MakeKernel) -> None:
     assert len(kernel.client.post("/logs/filter", json={}).json()) == 2
 
 
+def test_within_unions(make_kernel: MakeKernel) -> None:
+    """Where a field may be of several types, the one that fits but for unknown fields is taken, and kept whole."""
+    kernel = make_kernel(settings=LENIENT)
+    flow = kernel.client.post("/flows/", json={"name": "flow"}).json()["id"]
+    schedules = [
+        {"schedule": {"interval": 60, "timezone": "UTC", "novel": 1}, "active": False},
+        {"schedule": {"cron": "5 4 * * *", "novel": 1}, "novel": 2},
+        {"schedule": {"rrule": "FREQ=DAILY", "novel": {"a": 1}}},
+    ]
+    body = {"name": "d", "flow_id": flow, "schedules": schedules, "novel": 3}
+    made = kernel.client.post("/deployments/", json=body)
+    assert made.status == 201, made.text
+    kept = [one["schedule"] for one in made.json()["schedules"]]
+    assert {key for one in kept for key in ("interval", "cron", "rrule") if key in one} == {"interval", "cron", "rrule"}
+    assert all("novel" not in one for one in kept)
+
+    inner = {"type": "event", "posture": "Reactive", "expect": ["x"], "threshold": 1, "within": 0, "novel": 1}
+    trigger = {"type": "compound", "require": "all", "within": 60, "triggers": [inner, inner], "novel": 1}
+    automation = {"name": "a", "trigger": trigger, "actions": [{"type": "do-nothing", "novel": 1}], "novel": 1}
+    made = kernel.client.post("/automations/", json=automation)
+    assert made.status == 201, made.text
+    assert [one["expect"] for one in made.json()["trigger"]["triggers"]] == [["x"], ["x"]]
+
+    for wrong in ({"interval": "often", "novel": 1}, {"novel": 1}):
+        answer = kernel.client.post("/deployments/", json={**body, "schedules": [{"schedule": wrong}]})
+        assert answer.status == 422
+
+
 def test_other_mistakes_are_still_refused(make_kernel: MakeKernel) -> None:
     """With the errors of the whole body, as it was sent."""
     answer = make_kernel(settings=LENIENT).client.post("/flows/", json={**NEW, "name": 5})
     assert answer.status == 422
     assert answer.json()["request_body"] == {**NEW, "name": 5}
+
+
+@pytest.mark.parametrize("body", [[], "text", 5, None, [NEW]])
+def test_bodies_of_another_shape(make_kernel: MakeKernel, body: Any) -> None:
+    """They are refused as ever."""
+    assert make_kernel(settings=LENIENT).client.post("/flows/", json=body).status == 422
