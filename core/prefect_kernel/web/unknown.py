@@ -90,11 +90,11 @@ def _unknown(body: Any, mistakes: list[tuple[Place, bool]]) -> list[Place] | Non
             return None
         found += [(part, *place) for place in places]
     if branches:
-        read = [_unknown(body, inner) for inner in branches.values()]
-        fitting: list[list[Place]] = [places for places in read if places is not None]
+        fitting = [places for inner in branches.values() if (places := _unknown(body, inner)) is not None]
         if not fitting:
             return None
-        found += min(fitting, key=len)
+        best: list[Place] = min(fitting, key=len)
+        found += best
     return found
 
 
