@@ -16,14 +16,20 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .fuzz_seeds import ask, seed, with_seeds
+from .fuzz_seeds import AUTHORIZATION, ask, seed, with_seeds
 from .kernel import KernelServer
 
 FULL = os.environ.get("PREFECT_KERNEL_FUZZ") == "full"
 EXAMPLES, SEED = ("200" if FULL else "3"), os.environ.get("PREFECT_KERNEL_FUZZ_SEED", "0")
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance"
-SETTINGS = {"PREFECT_KERNEL_AUDIT": "run", "PREFECT_SERVER_METRICS_ENABLED": "true"}
-"""So that there are the routes of both, and a row for each change."""
+SETTINGS = {
+    "PREFECT_KERNEL_AUDIT": "run",
+    "PREFECT_KERNEL_API_KEYS": "true",
+    "PREFECT_KERNEL_USERS": "true",
+    "PREFECT_SERVER_METRICS_ENABLED": "true",
+    "PREFECT_SERVER_API_AUTH_STRING": "fuzz:fuzz",
+}
+"""So that there is every route, and a row for each change."""
 
 
 def main(options: Sequence[str]) -> int:
@@ -41,6 +47,7 @@ def main(options: Sequence[str]) -> int:
             document.write_text(json.dumps(declared))
             arguments = ["--url", kernel.url, "--checks", CHECKS, "--max-examples", EXAMPLES, "--seed", SEED]
             arguments += ["--phases", "fuzzing", "--request-timeout", "30"]
+            arguments += ["--header", f"Authorization:{AUTHORIZATION}"]
             # Where it runs it leaves a folder.
             done = subprocess.run([command, "run", str(document), *arguments, *options], check=False, cwd=directory)
             return done.returncode

@@ -6,11 +6,14 @@ import json
 import urllib.request
 from typing import Any
 
+AUTHORIZATION = "Basic ZnV6ejpmdXp6"
+"""`fuzz:fuzz`, which the server wants."""
+
 
 def ask(api: str, method: str, path: str, body: Any = None) -> Any:
     """The JSON that a server answers. Raises HTTPError."""
     data = None if body is None else json.dumps(body).encode()
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": "application/json", "authorization": AUTHORIZATION}
     request = urllib.request.Request(api + path, data, headers, method=method)
     with urllib.request.urlopen(request, timeout=60) as answer:
         content = answer.read()

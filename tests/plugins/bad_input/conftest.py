@@ -11,5 +11,5 @@ __all__ = ["make_kernel"]
 
 @pytest.fixture
 def kernel(make_kernel: MakeKernel, prepared_url: str) -> KernelUnderTest:
-    """A kernel on a new database; the test runs on SQLite and on PostgreSQL."""
-    return make_kernel(storage=prepared_url)
+    """A kernel on a new database, which writes each change down; the test runs on SQLite and on PostgreSQL."""
+    return make_kernel(storage=prepared_url, settings={"PREFECT_KERNEL_AUDIT": "run"})
