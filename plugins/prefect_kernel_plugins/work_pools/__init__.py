@@ -4,7 +4,8 @@ Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters`, `pools` and `q
 `queries` (queues by name, made where they are missing), `notices` (events), `reads`, `routes`, `queue_routes`,
 `worker_routes`, `workers` (signs of life), `scheduled` (what a poll gives), `readiness` (what a poll writes),
 `slot_status`, `templates` (defaults of base job templates), `foreman` (who is silent); of the worker channel:
-`channel`, `frames`, `snapshots`, `cleanup` (messages about what is to be cleaned up), `dispatch`, `reconciler`.
+`channel`, `frames`, `snapshots`, `cleanup` (messages about what is to be cleaned up), `dispatch`, `exchange` (with
+other server processes), `reconciler`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
     from .group import group
 
     return [group]
+
+
+@hookimpl
+def kernel_lifespans() -> Iterable[Any]:
+    """Messages about what is to be cleaned up go to where workers are."""
+    from .exchange import cleanup_exchange
+
+    return [cleanup_exchange]
 
 
 @hookimpl

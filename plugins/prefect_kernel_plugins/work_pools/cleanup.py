@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -18,6 +19,8 @@ from .dispatch import Dispatcher
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+    from .exchange import Exchange
 
 WORN_OUT = "max_delivery_attempts_reached"
 BATCH = 100
@@ -62,6 +65,8 @@ class CleanupQueue:
         """Put aside, with the reason."""
         self._done: dict[str, tuple[Message, datetime]] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self.exchange: Exchange | None = None
+        """Set while other server processes can be told."""
         self.dispatcher = Dispatcher(self)
 
     @property
@@ -86,11 +91,21 @@ class CleanupQueue:
         if known is None:
             known = self.messages[id] = Message(id, key, pool_id, kind, target, data or {}, queue_id)
             self._keys[(pool_id, key)] = id
+            if self.exchange is not None and not self.dispatcher.has_workers(pool_id):
+                self.exchange.offer(known)
         elif known.id == id and (known.key, known.pool_id) != (key, pool_id):
             raise ValueError(f"message {id} is another one")
         if known.id in self.messages and known.token is None:
             self.dispatcher.wake(pool_id)
         return known
+
+    def offer(self, pool_id: str, most: int) -> None:
+        """Tell other server processes of what waits for a pool that has no worker here."""
+        if self.exchange is None or self.dispatcher.has_workers(pool_id):
+            return
+        waiting = (one for one in self.messages.values() if one.pool_id == pool_id and one.token is None)
+        for message in islice(waiting, most):
+            self.exchange.offer(message)
 
     def _known(self, id: str) -> Message | None:
         if id in self.messages:

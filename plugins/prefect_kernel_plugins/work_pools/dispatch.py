@@ -55,6 +55,19 @@ class Dispatcher:
             self._tasks[pool] = asyncio.create_task(self._run(pool), name=f"cleanup {pool}")
         self._events[pool].set()
 
+        if self._queue.exchange is not None:
+            self._queue.exchange.ask(pool)
+
+    def has_workers(self, pool_id: str) -> bool:
+        """Whether a worker of a pool is connected to this process."""
+        return bool(self._recipients.get(pool_id))
+
+    def ask_again(self) -> None:
+        """Other processes may have something for workers that are connected here."""
+        if self._queue.exchange is not None:
+            for pool_id in self._recipients:
+                self._queue.exchange.ask(pool_id)
+
     def leave(self, recipient: Recipient) -> None:
         """A worker is gone."""
         pool = recipient.pool_id
