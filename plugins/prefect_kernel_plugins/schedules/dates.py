@@ -85,9 +85,8 @@ def _cron(schedule: Mapping[str, Any], start: datetime, end: datetime | None) ->
     if local.microsecond > 0:
         local = (start + timedelta(seconds=1)).astimezone(place)
     clock = local.replace(tzinfo=None, fold=0)
-    while True:
-        clock = cron.following(expression, clock, day_or=day_or)
-        moment = _existing(clock, place, 0)
+    for shown in cron.moments(expression, clock, day_or=day_or):
+        moment = _existing(shown, place, 0)
         if end is not None and moment > end:
             return
         yield moment

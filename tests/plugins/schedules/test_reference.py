@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import zoneinfo
@@ -13,8 +14,6 @@ from typing import Any
 import pytest
 
 from prefect_kernel_plugins.schedules.dates import Unevaluable, dates
-
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(300)]
 
 _SCRIPT = """
 import datetime, json, sys
@@ -32,9 +31,17 @@ for schedule, n, start, end in json.load(sys.stdin):
     out.append(found)
 json.dump(out, sys.stdout)
 """
+CASES = int(os.environ.get("PREFECT_KERNEL_SCHEDULE_CASES", "200"))
+SEED = int(os.environ.get("PREFECT_KERNEL_SCHEDULE_SEED", "20261121"))
+ONLY = os.environ.get("PREFECT_KERNEL_SCHEDULE_KIND")
+"""cron, interval or rrule; all kinds unless it is said."""
+KINDS = ["cron", "interval", "rrule"]
 ZONES = sorted(
     name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("posix", "right"))
 )
+
+
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(300 + CASES)]
 
 
 def _field(rng: random.Random, low: int, high: int) -> str:
@@ -43,7 +50,7 @@ def _field(rng: random.Random, low: int, high: int) -> str:
 
 
 def _schedule(rng: random.Random) -> dict[str, Any]:
-    zone, kind = rng.choice(ZONES), rng.randrange(3)
+    zone, kind = rng.choice(ZONES), KINDS.index(ONLY) if ONLY else rng.randrange(3)
     if kind == 0:
         days = rng.choice(["*", "*", "mon-fri", "sun#2", "l5", _field(rng, 0, 6)])
         fields = [
@@ -60,19 +67,56 @@ def _schedule(rng: random.Random) -> dict[str, Any]:
     if kind == 1:
         seconds = rng.choice([900.0, 3600.0, 86400.0, 604800.0, float(rng.randint(60, 10**6)), rng.uniform(60, 10**6)])
         return {"interval": round(seconds, 6), "anchor_date": anchor.isoformat(), "timezone": zone}
-    rule = f"FREQ={rng.choice(['YEARLY', 'MONTHLY', 'WEEKLY', 'DAILY'])};INTERVAL={rng.randint(1, 4)}"
-    for part in ("BYHOUR=2,9", "BYDAY=MO,SU", "BYMONTH=3,10,11", "BYMONTHDAY=1,15,31", "WKST=SU"):
-        if rng.random() < 0.25:
-            rule += f";{part}"
-    rule += rng.choice(["", "", ";COUNT=30", ";UNTIL=20290101T000000"])
-    return {"rrule": f"DTSTART:{anchor:%Y%m%dT%H%M%S}\nRRULE:{rule}", "timezone": zone}
+    return {"rrule": _rules(rng, anchor), "timezone": zone}
+
+
+def _rule(rng: random.Random) -> str:
+    # Rules by hours are few and those by minutes none: the reference walks them all the way from their start.
+    frequency = rng.choice(["YEARLY", "MONTHLY", "WEEKLY", "DAILY"] * 4 + ["HOURLY"])
+    interval = rng.randint(1, 4) if frequency != "HOURLY" else rng.randint(5, 50)
+    parts = [f"FREQ={frequency}", f"INTERVAL={interval}"]
+    chances = {
+        "BYMONTH=3,10,11": 0.2,
+        f"BYMONTHDAY={rng.choice(['1,15,31', '-1', '-5,2', '29', '30'])}": 0.2,
+        f"BYDAY={rng.choice(['MO,SU', 'TU', 'MO,TU,WE,TH,FR', 'SA'])}": 0.25,
+        f"BYHOUR={rng.choice(['2,9', '1', '0,23', '2'])}": 0.2,
+        f"BYMINUTE={rng.choice(['0,30', '15', '59'])}": 0.15,
+        f"WKST={rng.choice(['SU', 'MO', 'WE'])}": 0.2,
+    }
+    if frequency in ("YEARLY", "MONTHLY"):
+        chances[f"BYDAY={rng.choice(['1MO', '-1FR', '2SU,3TU', '+5WE'])}"] = 0.2
+        chances[f"BYSETPOS={rng.choice(['1', '-1', '2,-2'])}"] = 0.15
+    if frequency == "YEARLY":
+        chances[f"BYYEARDAY={rng.choice(['1,100,200', '-1', '366'])}"] = 0.1
+        chances[f"BYWEEKNO={rng.choice(['1,20', '-1', '53'])}"] = 0.1
+        chances[f"BYEASTER={rng.choice(['0', '-2', '49'])}"] = 0.05
+    chosen = [part for part, chance in chances.items() if rng.random() < chance]
+    names = [part.split("=")[0] for part in chosen]
+    parts += [part for part, name in zip(chosen, names, strict=True) if names.count(name) == 1]
+    if rng.random() < 0.25:
+        parts.append(rng.choice(["COUNT=30", "COUNT=3000", "UNTIL=20290101T000000", "UNTIL=20330615T120000"]))
+    return ";".join(parts)
+
+
+def _rules(rng: random.Random, anchor: datetime) -> str:
+    """One rule, or a set of them with dates of its own and dates left out."""
+    lines = [f"DTSTART:{anchor:%Y%m%dT%H%M%S}", f"RRULE:{_rule(rng)}"]
+    if rng.random() < 0.3:
+        lines.append(f"RRULE:{_rule(rng)}")
+    if rng.random() < 0.15:
+        lines.append(f"EXRULE:{_rule(rng)}")
+    for name in ("RDATE", "EXDATE"):
+        if rng.random() < 0.2:
+            moments = [anchor + timedelta(days=rng.randrange(4000), hours=rng.randrange(24)) for _ in range(3)]
+            lines.append(f"{name}:" + ",".join(f"{moment:%Y%m%dT%H%M%S}" for moment in moments))
+    return "\n".join(lines)
 
 
 def test_same_dates(reference_python: Path) -> None:
     """No schedule of the sample differs, at starts anywhere in ten years, often near a change of clocks."""
-    rng = random.Random(20261121)
+    rng = random.Random(SEED)
     jobs: list[tuple[dict[str, Any], int, str, str]] = []
-    for _ in range(200):
+    for _ in range(CASES):
         start = datetime(rng.randint(2025, 2034), rng.choice([1, 3, 4, 7, 9, 10, 11]), rng.randint(1, 28), tzinfo=UTC)
         start += timedelta(seconds=rng.randrange(86400), microseconds=rng.choice([0, 5]))
         end = start + timedelta(days=rng.choice([3, 40, 400]))
