@@ -7,9 +7,20 @@ Parts: `tables`, `schemas`, `queries` (agreements), `watching` (the service that
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from prefect_kernel import Service, hookimpl, web
+from prefect_kernel.settings import Setting
+
+INTERVAL = "PREFECT_KERNEL_SLAS_INTERVAL_SECONDS"
+
+
+@hookimpl
+def kernel_settings() -> Iterable[Setting]:
+    help = "Seconds between two looks at whether SLAs are kept; 0 switches it off."
+    return [Setting(INTERVAL, Annotated[float, Field(ge=0)], 10.0, help)]
 
 
 @hookimpl

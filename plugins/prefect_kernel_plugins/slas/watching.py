@@ -18,15 +18,12 @@ from prefect_kernel.sql.types import SQLITE, UUID, Timestamp, timestamp_to_text
 from prefect_kernel.web.reply import dumps
 
 from ..deployments.tables import deployment
-from . import queries
+from . import INTERVAL, queries
 from .queries import as_dict
 from .tables import sla, violation
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
-
-EVERY = 10.0
-"""Seconds between two looks."""
 
 BATCH = 500
 """Violations, and ends of them, told in one transaction, per kind of agreement."""
@@ -249,14 +246,19 @@ class Slas(Service):
     """Looks whether agreements are kept; without any it does nothing."""
 
     name: ClassVar[str] = "slas"
+    setting: ClassVar[str] = INTERVAL
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self._forgot: datetime | None = None
 
     @classmethod
+    def enabled(cls, settings: Any) -> bool:
+        return bool(settings.plugin[INTERVAL] > 0)
+
+    @classmethod
     def every(cls, settings: Any) -> float:
-        return EVERY
+        return float(settings.plugin[INTERVAL])
 
     async def tick(self) -> None:
         kernel = self.kernel
