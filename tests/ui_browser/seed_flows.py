@@ -94,7 +94,7 @@ def etl(source: str = "warehouse", rows: int = 5, when: str | None = None, tags_
         key="report", markdown=f"# Report\n\n| a | b |\n|---|---|\n| 1 | {total} |\n", description="The **report**"
     )
     create_link_artifact(key="dashboard-link", link="https://example.com/d", link_text="Dashboard")
-    create_image_artifact(key="chart", image_url="/prefect-logo.png", description="A chart")
+    create_image_artifact(key="chart", image_url="https://example.com/chart.png", description="A chart")
     progress = create_progress_artifact(progress=10.0, key="progress", description="How far")
     update_progress_artifact(artifact_id=progress, progress=80.0)
     logger.critical("A critical line, for its colour")

@@ -102,6 +102,9 @@ def check(client) -> None:
     waiting = started(client, "served-suspends/served")
     run = becomes(client, waiting, StateType.PAUSED)
     assert run.state_name == "Suspended"
+    # The client says what it waits for once it has suspended.
+    asked = run.state.state_details.run_input_keyset["schema"]
+    until(lambda: client._client.post(f"/flow_runs/{waiting}/input/filter", json={"prefix": asked}).json(), asked)
     refused = client.resume_flow_run(waiting, run_input={"approved": "no truth value"})
     assert refused.status.value == "REJECT", refused
     assert client.resume_flow_run(waiting, run_input={"approved": True}).status.value == "ACCEPT"
