@@ -117,6 +117,7 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--serve"]:
         serve(add, shaky)
     elif sys.argv[1:] == ["--wait"]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which whoever began this may have ignored
         waits()
     else:
         main(delayed, signalled)

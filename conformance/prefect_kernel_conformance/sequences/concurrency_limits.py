@@ -82,6 +82,17 @@ def slots(s: Script) -> None:
 
 
 @sequence
+def deleted_one_of_two(s: Script) -> None:
+    """A task run holds slots of two limits, one of which is deleted."""
+    _limit(s, 2, "a")
+    _limit(s, 2, "b")
+    body = {"names": [s.name("a"), s.name("b")], "task_run_id": s.uuid("run")}
+    s.post(f"{PATH}/increment", body, unordered=("body",))
+    s.delete(f"{PATH}/tag/{s.name('a')}")
+    s.get(f"{PATH}/tag/{s.name('b')}")
+
+
+@sequence
 def no_slots(s: Script) -> None:
     """A limit of nothing, and one that is switched off."""
     _limit(s, 0)
