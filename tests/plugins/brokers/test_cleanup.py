@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +19,8 @@ KIND = "test.teardown"
 class Worker:
     """A connected worker that takes what it gets."""
 
-    kinds = (KIND,)
-    queue_ids = ()
+    kinds: Collection[str] = (KIND,)
+    queue_ids: Collection[str] = ()
     most = 10
 
     def __init__(self, pool_id: str) -> None:
