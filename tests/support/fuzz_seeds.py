@@ -97,6 +97,8 @@ def _name(path: str, parameter: str) -> str:
 
 def with_seeds(document: dict[str, Any], seeds: dict[str, str]) -> dict[str, Any]:
     """The document, in which parameters and fields of bodies may be what was made; but nothing that is deleted is."""
+    # What deletes all that matches comes last.
+    document["paths"] = dict(sorted(document["paths"].items(), key=lambda item: item[0].endswith("/bulk_delete")))
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
