@@ -25,6 +25,7 @@ from prefect_kernel.sql import Statement
 from prefect_kernel.testing import MakeKernel, SettableClock
 from prefect_kernel_plugins.automations.actions import Action
 from prefect_kernel_plugins.automations.triggers import EventTrigger
+from prefect_kernel_plugins.broker_memory import MemoryBroker
 
 from .support import Machine
 
@@ -85,7 +86,7 @@ def test_hook_storages(make_kernel: MakeKernel, tmp_path: Path) -> None:
 
 def test_hook_brokers(make_kernel: MakeKernel) -> None:
     """A setting chooses a plugin's broker."""
-    mine: Any = object()
+    mine: Any = MemoryBroker()
 
     @asynccontextmanager
     async def open_acme(settings: Any) -> AsyncIterator[Any]:
@@ -104,7 +105,7 @@ def test_hook_clocks(machine: Machine) -> None:
 
 def test_hook_lease_storages(make_kernel: MakeKernel) -> None:
     """A setting chooses a plugin's lease storage, by name or alias."""
-    mine: Any = object()
+    mine: Any = MemoryBroker()
 
     @asynccontextmanager
     async def open_acme(settings: Any) -> AsyncIterator[Any]:
