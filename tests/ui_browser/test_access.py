@@ -71,3 +71,41 @@ def test_other_paths(
         page.get_by_text("below-a-path").first.wait_for()
         walk.shot("flow")
         assert not walk.complaints, "\n".join(walk.complaints)
+
+
+@pytest.mark.parametrize("what", ["a user", "a key"])
+def test_logging_in_as_oneself(
+    server: ServerFactory, sqlite_url: str, home: dict[str, str], version: str, what: str
+) -> None:
+    """People log in with their name and password, or with an API key."""
+    admin = ("admin", "secret")
+    kernel = server(
+        sqlite_url,
+        env={
+            **home,
+            "PREFECT_SERVER_API_AUTH_STRING": ":".join(admin),
+            "PREFECT_KERNEL_API_KEYS": "true",
+            "PREFECT_KERNEL_USERS": "true",
+        },
+    )
+    httpx.post(f"{kernel.api_url}/flows/", json={"name": "behind-a-door"}, auth=admin).raise_for_status()
+    if what == "a user":
+        body = {"name": "ada", "password": "long enough", "role": "viewer"}
+        httpx.post(f"{kernel.api_url}/kernel/users/", json=body, auth=admin, timeout=60).raise_for_status()
+        secret = "ada:long enough"
+    else:
+        made = httpx.post(f"{kernel.api_url}/kernel/keys/", json={"name": "ada", "scope": "read"}, auth=admin)
+        secret = made.json()["key"]
+    base = "/v2" if version == "v2" else ""
+    with walker(kernel.url, SHOTS / "access", f"{version}-{what.replace(' ', '-')}-") as walk:
+        walk.forgive(*OWN_MISTAKES, "answered 401")
+        page = walk.go(f"{base}/dashboard")
+        page.wait_for_url("**/login**")
+        page.locator("input").first.fill(secret)
+        walk.click(page.get_by_role("button", name=re.compile("Log ?in", re.IGNORECASE)))
+        page.wait_for_url(re.compile(r"/dashboard"))
+        walk.complaints.clear()  # what was asked before the secret was there
+        walk.go(f"{base}/flows")
+        page.get_by_text("behind-a-door").first.wait_for()
+        walk.shot("logged-in")
+        assert not walk.complaints, "\n".join(walk.complaints)

@@ -49,7 +49,7 @@ async def admin_version(request: web.Request) -> web.Reply:
     return web.json(PREFECT_VERSION)
 
 
-@group.get("/admin/settings", permission="admin")
+@group.get("/admin/settings", permission="read")
 async def admin_settings(request: web.Request) -> web.Reply:
     """Give the settings, secrets masked."""
     return web.json(request.kernel.settings.admin_settings())
