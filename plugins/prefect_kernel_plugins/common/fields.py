@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from . import moments
+
 
 class Input(BaseModel):
     """Base of request bodies: unknown keys are refused, as the reference does."""
@@ -39,7 +41,10 @@ def _aware(value: Any, handler: Any) -> datetime:
     except ValidationError:
         if not isinstance(value, str):
             raise PydanticCustomError("value_error", "value is not a valid datetime") from None
-        raise ValueError(f"Unable to parse string [{value}]") from None
+        try:
+            moment = moments.parse(value)
+        except ValueError:
+            raise ValueError(f"Unable to parse string [{value}]") from None
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     return moment

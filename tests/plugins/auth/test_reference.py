@@ -97,7 +97,7 @@ def test_basic_authentication(both: Callable[..., list[int]]) -> None:
     exchanges.append(("OPTIONS", "/api/flows/", preflight))
     compare(ports, exchanges)
     frames: list[Any] = [None, "wrong", SECRET, "", 0, {}]
-    for path in ("/api/events/in", "/api/events/out", "/api/task_runs/subscriptions/scheduled"):
+    for path in ("/api/events/in", "/api/events/out", "/api/logs/out", "/api/task_runs/subscriptions/scheduled"):
         for prefect in (True, False):
             for frame in [{"type": "auth", "token": token} for token in frames] + [{"type": "filter"}, {}]:
                 theirs, mine = (asyncio.run(talk(port, path, frame, prefect=prefect)) for port in ports)
