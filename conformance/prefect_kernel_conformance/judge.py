@@ -189,7 +189,10 @@ class Judge:
 
 
 def _met_a_lock(answer: dict[str, Any]) -> bool:
-    return answer["status"] == 503 or (answer["status"] == "race" and "503" in answer["body"])
+    """Whether it says so, or did not come within a minute, or tells of a lock in one of its parts."""
+    if answer["status"] in (503, 0) or (answer["status"] == "race" and "503" in answer["body"]):
+        return True
+    return "database is locked" in str(answer["body"])
 
 
 def _ignored(place: str, ignored: tuple[str, ...]) -> bool:
