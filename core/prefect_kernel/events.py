@@ -45,6 +45,8 @@ class Events:
         """Set by who drains the outbox; without anybody to drain it, nothing is put in."""
         self.stored: Callable[[], None] | None = None
         """Set by who looks at stored events; called after each commit that has stored some."""
+        self.handlers: Callable[[list[Any]], None] | None = None
+        """Set where plugins have handlers of events; called with the events of each commit that has stored some."""
 
     @property
     def wanted(self) -> bool:

@@ -1,8 +1,8 @@
 """Events: taken in from clients and from the server itself, stored, and found again.
 
 Parts: `tables`. In: `routes`, `received` (validation), `sink` (batches from clients), `persister` (the outbox),
-`storing` (statements). Out: `filters`, `conditions` (filters as SQL), `reads` (pages), `counting`, `stream` (live),
-`matching` (filters without SQL).
+`storing` (statements). Out: `filters`, `conditions` (filters as SQL), `reads` (pages), `counting`, `stream` (live), `handlers`
+(plugins), `matching` (filters without SQL).
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
 
 @hookimpl
 def kernel_lifespans() -> Iterable[Any]:
+    from .handlers import event_handlers
     from .persister import outbox_wanted
     from .sink import event_sink
 
-    return [outbox_wanted, event_sink]
+    return [outbox_wanted, event_handlers, event_sink]
 
 
 @hookimpl

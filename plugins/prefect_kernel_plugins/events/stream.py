@@ -43,12 +43,15 @@ class Publisher:
 
     async def publish(self, events: list[Received]) -> None:
         """Announce events, each once."""
-        if events and self._kernel.events.stored is not None:
-            self._kernel.events.stored()
-        if not self._enabled:
+        told = self._kernel.events
+        if events and told.stored is not None:
+            told.stored()
+        if not self._enabled and told.handlers is None:
             return
         new = [event for event in events if self._published.add(event.id)]
-        if new:
+        if new and told.handlers is not None:
+            told.handlers(new)
+        if new and self._enabled:
             await self._kernel.broker.publish(TOPIC, new)
 
 
