@@ -1,8 +1,8 @@
 """Events: taken in from clients and from the server itself, stored, and found again.
 
 Parts: `tables`. In: `routes`, `received` (validation), `sink` (batches from clients), `persister` (the outbox),
-`storing` (statements). Out: `filters`, `conditions` (filters as SQL), `reads` (pages), `counting`, `stream` (live), `handlers`
-(plugins), `matching` (filters without SQL).
+`storing` (statements). Out: `filters`, `conditions` (filters as SQL), `reads` (pages), `counting`, `stream` (live),
+`matching` (filters without SQL), `handlers` (of plugins).
 """
 
 from __future__ import annotations
