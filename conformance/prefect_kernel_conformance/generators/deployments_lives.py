@@ -42,7 +42,7 @@ def _members(s: Script, rng: Random) -> dict[str, Any]:
         "parameter_openapi_schema": (SCHEMA, {}, None), "job_variables": ({}, {"image": "i"}, {"image": 1}),
         "concurrency_limit": (None, 1, 3), "path": (None, "/x"), "entrypoint": ("f.py:f",),
         "concurrency_options": (None, {"collision_strategy": "CANCEL_NEW"}, {"collision_strategy": "ENQUEUE"}),
-        "work_pool_name": (s.name("pool"), None, s.name("nobody")), "work_queue_name": ("default", s.name("new"), None),
+        "work_pool_name": (s.name("pool"), None, s.name("nobody")), "work_queue_name": (s.name("new"), None),
         "pull_steps": (None, [], [{"a": {"b": 1}}]),
     }  # fmt: skip
     for name in rng.sample(sorted(choices), rng.randrange(6)):
@@ -66,7 +66,7 @@ def _run(s: Script, rng: Random) -> dict[str, Any]:
     if rng.random() < 0.2:
         body["job_variables"] = rng.choice([{"cpu": 1}, {"image": 2}])
     if rng.random() < 0.2:
-        body["work_queue_name"] = rng.choice(["default", "other"])
+        body["work_queue_name"] = s.name(rng.choice(["new", "other"]))  # names that no other pool has
     return body
 
 

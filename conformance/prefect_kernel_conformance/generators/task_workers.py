@@ -29,7 +29,8 @@ def queues(s: Script, rng: Random) -> None:
             made.append((key, _delayed(s, rng, key, len(made))))
         # One key at a time: of several, which comes first is chance.
         subscribe = {"type": "subscribe", "keys": [s.name(rng.choice(keys))], "client_id": "me"}
-        talk: list[tuple[Any, ...]] = [("send", subscribe)]
+        # What the worker before it has not acknowledged is given back when its connection is seen to be gone.
+        talk: list[tuple[Any, ...]] = [("wait", 0.5), ("send", subscribe)]
         for _ in range(rng.randrange(1, 4)):
             talk += [("silence", 0.4), ("send", {"type": "ack"})]
         talk += rng.choice([[], [("silence", 0.3)]])

@@ -152,7 +152,7 @@ def results_with_a_key(s: Script) -> None:
                 "order": "ASC",
             }
         },
-        until=("events", 2),
+        until=("total", 2),
         ignore=("body.next_page",),
     )
 
