@@ -13,7 +13,7 @@ from .deviations import Deviation
 from .matcher import TOKEN, TOLERANCE_SECONDS, Difference, Matcher
 from .player import Side, play
 from .rows import compare_rows
-from .script import CLOSE, OPEN, Case, Race, Request, Rows, Scope, Seed, Socket, Step, Update
+from .script import CLOSE, OPEN, Case, Race, Request, Rows, Scope, Seed, Socket, Step, Unresolved, Update
 
 REPEATS = 4
 STEP_KINDS = {Seed: "SEED", Update: "UPDATE", Rows: "ROWS", Socket: "SOCKET"}
@@ -157,7 +157,7 @@ class Judge:
         for part in ("status", "headers", "body"):
             differences += matcher.compare(part, ours[part], theirs[part], options.unordered if options else ())
         differences = [difference for difference in differences if not _ignored(difference.place, ignored)]
-        sent = scope.resolve(step.body) if isinstance(step, Request) and step.raw is None else getattr(step, "raw", "")
+        sent = _sent(step, scope)
         if options is not None and options.headers:
             sent = {"headers": dict(options.headers), "body": sent}
         self._add(verdict, step, differences, ours, theirs, sent)
@@ -186,6 +186,16 @@ class Judge:
                 differences = [one for one in differences if one not in met]
         if unexplained := differences:
             verdict.findings.append(Finding(verdict.case, step, request, unexplained, ours, theirs, sent))
+
+
+def _sent(step: Step, scope: Scope) -> Any:
+    """What was sent; with its placeholders where Python Prefect could not be sent it."""
+    if not isinstance(step, Request) or step.raw is not None:
+        return getattr(step, "raw", "")
+    try:
+        return scope.resolve(step.body)
+    except Unresolved:
+        return str(step.body)
 
 
 def _met_a_lock(answer: dict[str, Any]) -> bool:
