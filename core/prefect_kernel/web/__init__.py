@@ -5,6 +5,7 @@ from .described import describe
 from .group import Around, Endpoint, Gate, Group, Handler, WebSocketEndpoint
 from .reply import Reply, Stream, dumps, json, no_content, raw, text
 from .request import Request
+from .validation import PathReader
 from .websocket import Disconnected, WebSocket
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Gate",
     "Group",
     "Handler",
+    "PathReader",
     "Reply",
     "Request",
     "Stream",

@@ -170,6 +170,8 @@ class Dispatcher:
             try:
                 body = read.validate(value)
             except errors.InvalidRequest as error:
+                if endpoint.read_path is not None:
+                    error.errors[:0] = endpoint.read_path.problems(request.path)
                 if self.unknown_fields is None:
                     raise
                 body = self.unknown_fields.validate(endpoint, read, value, error)

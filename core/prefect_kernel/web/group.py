@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from .reply import Reply
 from .request import Request
-from .validation import BodyReader, QueryReader
+from .validation import BodyReader, PathReader, QueryReader
 
 Handler = Callable[..., Awaitable[Reply]]
 Fallback = Callable[..., Awaitable[Reply | None]]
@@ -47,6 +47,7 @@ class Endpoint:
     versioned: bool = True
     group: str = ""
     plugin: str = ""
+    read_path: PathReader | None = None
     read_body: BodyReader | None = None
     read_query: QueryReader | None = None
 
@@ -127,6 +128,7 @@ class Group:
         embed: bool = False,
         response: Any = None,
         media: str = "application/json",
+        path_parameter: PathReader | None = None,
         permission: str | None = None,
         open_: bool = False,
         versioned: bool = True,
@@ -136,6 +138,8 @@ class Group:
         `body` is the type of the request's body (any type pydantic understands); with `embed` it is a model whose
         fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first. `response` is
         a schema or type for the OpenAPI document, `media` the type of media of an answer that is not JSON.
+        `path_parameter` is a parameter of the path whose faults are told together with those of the body; the handler
+        calls it for the value.
         `permission` is `read`, `run`, `edit` or `admin`; by default GET needs `read`, and everything else `run`.
         `open_` endpoints need no credentials. Clients of an API version that the server does not understand are
         refused, unless `versioned` is false.
@@ -153,6 +157,7 @@ class Group:
                     embed=embed,
                     response=response,
                     media=media,
+                    read_path=path_parameter,
                     permission=_checked(permission, "read" if method == "GET" else "run"),
                     declared=permission is not None,
                     open_=open_,

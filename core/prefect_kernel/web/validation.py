@@ -152,6 +152,34 @@ class BodyReader:
             raise errors.InvalidRequest([_NO_UNICODE], None) from None
 
 
+class PathReader:
+    """A parameter of a path that is validated as bodies are: a wrong one is told of (422) where others are 404."""
+
+    __slots__ = ("_adapter", "name")
+
+    def __init__(self, name: str, type_: Any) -> None:
+        self.name = name
+        self._adapter: TypeAdapter[Any] = TypeAdapter(type_)
+
+    def __call__(self, path: dict[str, str], content: bytes) -> Any:
+        """The parameter's value; raises InvalidRequest (422), with the body that was sent."""
+        try:
+            return self._adapter.validate_python(path[self.name])
+        except ValidationError as error:
+            raise errors.InvalidRequest(self._shown(error), parse_json(content) if content else None) from None
+
+    def problems(self, path: dict[str, str]) -> list[dict[str, Any]]:
+        """What is wrong with it, to be told together with what is wrong with the body."""
+        try:
+            self._adapter.validate_python(path[self.name])
+        except ValidationError as error:
+            return self._shown(error)
+        return []
+
+    def _shown(self, error: ValidationError) -> list[dict[str, Any]]:
+        return [{**detail, "loc": ["path", self.name]} for detail in error.errors(include_url=False)]
+
+
 class QueryReader:
     """Turns a query string into a declared model; a field of list type collects repeated keys."""
 

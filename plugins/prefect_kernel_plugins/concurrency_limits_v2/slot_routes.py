@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter, ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.declare import Declared, carry_out, follow_up
 from prefect_kernel.ports.leases import Lease
 from prefect_kernel.sql import Statement, Unit, in_list
-from prefect_kernel.web.validation import parse_json
 
 from . import routes, slots  # noqa: F401 - routes of single limits come first: a wrong method is answered as theirs
 from .group import group
@@ -175,24 +173,14 @@ def renew(kernel: Kernel, lease_id: str, seconds: float, now: datetime) -> Unit[
     return declared
 
 
-_ID: TypeAdapter[UUID] = TypeAdapter(UUID)
+_LEASE_ID = web.PathReader("lease_id", UUID)
 
 
-def _lease_id(request: web.Request) -> str:
-    """The id in the path. Raises InvalidRequest, as the reference does where other routes answer 404."""
-    try:
-        return str(_ID.validate_python(request.path["lease_id"]))
-    except ValidationError as error:
-        details = [{**detail, "loc": ["path", "lease_id"]} for detail in error.errors(include_url=False)]
-        sent = parse_json(request.content) if request.content else None
-        raise errors.InvalidRequest(details, sent) from None
-
-
-@group.post("/leases/{lease_id}/renew", permission="run", body=Renew, embed=True, status=204)
+@group.post("/leases/{lease_id}/renew", permission="run", body=Renew, embed=True, status=204, path_parameter=_LEASE_ID)
 async def renew_concurrency_lease(request: web.Request, body: Renew) -> web.Reply:
     """Keep what a lease holds for some more time; 410 when it has expired and its slots were given back."""
     kernel = request.kernel
-    lease_id = _lease_id(request)
+    lease_id = str(_LEASE_ID(request.path, request.content))
     declared = await kernel.storage.write(renew, kernel, lease_id, body.lease_duration, kernel.clock.now())
     if declared is None:
         raise errors.Gone("Lease not found - it may have expired or been revoked")

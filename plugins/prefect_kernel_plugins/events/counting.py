@@ -9,9 +9,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from sqlalchemy.ext.compiler import compiles
 
 from prefect_kernel import errors, web
@@ -81,7 +80,7 @@ class EventCountQuery(Lenient):
     time_interval: float = Field(default=1.0, ge=0.01)
 
 
-_COUNTABLE = TypeAdapter(Countable)
+_COUNTABLE = web.PathReader("countable", Countable)
 
 
 # ---------------------------------------------------------------- spans of time
@@ -181,10 +180,17 @@ def _count(value: Any, label: str, count: int, start: datetime, end: datetime) -
     return {"value": str(value), "label": label, "count": count, "start_time": start, "end_time": end}
 
 
-@group.post("/count-by/{countable}", body=EventCountQuery, embed=True, permission="read", response="EventCount[]")
+@group.post(
+    "/count-by/{countable}",
+    body=EventCountQuery,
+    embed=True,
+    permission="read",
+    response="EventCount[]",
+    path_parameter=_COUNTABLE,
+)
 async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply:
     """How many events match a filter: by name or resource the most frequent first, by time every span in order."""
-    countable = _countable(request)
+    countable = _COUNTABLE(request.path, request.content)
     now = request.kernel.clock.now()
     body.filter.occurred.resolve(now)
     since, until = body.filter.occurred.since, body.filter.occurred.until
@@ -206,12 +212,3 @@ async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply
             for i, (start, end) in enumerate(spans(since, until, span))
         ]
     )
-
-
-def _countable(request: web.Request) -> Countable:
-    try:
-        return _COUNTABLE.validate_python(request.path["countable"])
-    except ValidationError as error:
-        detail = dict(error.errors(include_url=False)[0])
-        detail["loc"] = ["path", "countable"]
-        raise errors.InvalidRequest([detail], orjson.loads(request.content)) from None
