@@ -134,19 +134,11 @@ CREATE TABLE kernel_automation_action (
     PRIMARY KEY (id)
 );
 
-DROP INDEX IF EXISTS kernel_ix_automation_firing__automation_fired;
-
 CREATE INDEX kernel_ix_automation_firing__automation_fired ON kernel_automation_firing (automation_id, fired);
-
-DROP INDEX IF EXISTS kernel_ix_automation_firing__fired;
 
 CREATE INDEX kernel_ix_automation_firing__fired ON kernel_automation_firing (fired);
 
-DROP INDEX IF EXISTS kernel_ix_automation_action__firing;
-
 CREATE INDEX kernel_ix_automation_action__firing ON kernel_automation_action (firing_id);
-
-DROP INDEX IF EXISTS kernel_ix_automation_action__due;
 
 CREATE INDEX kernel_ix_automation_action__due ON kernel_automation_action (due) WHERE status = 'pending';
 
@@ -164,15 +156,9 @@ CREATE TABLE kernel_lease (
     PRIMARY KEY (lease_id, number)
 );
 
-DROP INDEX IF EXISTS kernel_ix_lease__expires;
-
 CREATE INDEX kernel_ix_lease__expires ON kernel_lease (expires) WHERE number = 0;
 
-DROP INDEX IF EXISTS kernel_ix_lease__limit;
-
 CREATE INDEX kernel_ix_lease__limit ON kernel_lease (limit_id) WHERE limit_id IS NOT NULL;
-
-DROP INDEX IF EXISTS kernel_ix_lease__holder;
 
 CREATE INDEX kernel_ix_lease__holder ON kernel_lease (holder_id) WHERE holder_id IS NOT NULL;
 
@@ -217,27 +203,15 @@ CREATE TABLE kernel_audit (
     PRIMARY KEY (seq)
 );
 
-DROP INDEX IF EXISTS kernel_uq_api_key__name;
-
 CREATE UNIQUE INDEX kernel_uq_api_key__name ON kernel_api_key (name);
-
-DROP INDEX IF EXISTS kernel_uq_api_key__digest;
 
 CREATE UNIQUE INDEX kernel_uq_api_key__digest ON kernel_api_key (digest);
 
-DROP INDEX IF EXISTS kernel_uq_user__name;
-
 CREATE UNIQUE INDEX kernel_uq_user__name ON kernel_user (name);
-
-DROP INDEX IF EXISTS kernel_ix_audit__at;
 
 CREATE INDEX kernel_ix_audit__at ON kernel_audit (at);
 
-DROP INDEX IF EXISTS kernel_ix_audit__actor_seq;
-
 CREATE INDEX kernel_ix_audit__actor_seq ON kernel_audit (actor, seq);
-
-DROP INDEX IF EXISTS kernel_ix_audit__object_seq;
 
 CREATE INDEX kernel_ix_audit__object_seq ON kernel_audit (object, seq);
 
@@ -279,15 +253,9 @@ CREATE TABLE kernel_sla_violation (
     PRIMARY KEY (sla_id, subject_id)
 );
 
-DROP INDEX IF EXISTS kernel_uq_webhook__slug;
-
 CREATE UNIQUE INDEX kernel_uq_webhook__slug ON kernel_webhook (slug);
 
-DROP INDEX IF EXISTS kernel_uq_sla__deployment_name;
-
 CREATE UNIQUE INDEX kernel_uq_sla__deployment_name ON kernel_sla (deployment_id, name);
-
-DROP INDEX IF EXISTS kernel_ix_sla_violation__sla_open;
 
 CREATE INDEX kernel_ix_sla_violation__sla_open ON kernel_sla_violation (sla_id) WHERE cleared IS NULL;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,43 @@ async def test_next_kernel_revision(database: Database, tmp_path: Path, monkeypa
     assert "note" in [column[0] for column in (await database.columns())["kernel_event_outbox"]]
     with pytest.raises(Exception, match="kernel_flow_name"):
         await database.execute("CREATE INDEX kernel_flow_name ON flow (name)")
+
+
+class Failing:
+    """A connection to PostgreSQL on which each index is built only when it is asked for the second time."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.failed: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    async def execute(self, sql: str, *values: Any) -> Any:
+        """Fail, or do it."""
+        if sql.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) and sql not in self.failed:
+            self.failed.add(sql)
+            raise TimeoutError(sql)
+        return await self._connection.execute(sql, *values)
+
+
+async def test_interrupted_everywhere(postgres_url: str) -> None:
+    """An upgrade that ends at any index, as with a time-out or a server that is killed, is done by the next start."""
+    database = await PostgresDatabase.open(postgres_url)
+    try:
+        await database.upgrade()
+        await without_kernel(database)
+        await database.execute(INSERT_FLOW)
+        failing, tries = Failing(database.connection), 0
+        while tries == len(failing.failed):
+            tries += 1
+            with contextlib.suppress(TimeoutError):
+                await postgres.upgrade(failing)
+        assert tries > 10
+        assert (await database.detect()).state is State.READY
+        assert await database.fetch("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [(0,)]
+    finally:
+        await database.close()
 
 
 # ---------------------------------------------------------------- with Prefect 3.8.8 itself

@@ -32,11 +32,18 @@ def now() -> sa.TextClause:
     return sa.text("CURRENT_TIMESTAMP")
 
 
-def create_index(name: str, on: str, *, unique: bool = False) -> None:
-    """Make an index `ON on`, on PostgreSQL without blocking those who write to the table meanwhile."""
+def create_index(name: str, on: str, *, unique: bool = False, new: bool = False) -> None:
+    """Make an index `ON on`, on PostgreSQL without blocking those who write to the table meanwhile.
+
+    `new`: the revision has just made the table. Then everything is one transaction, of which an interrupted upgrade
+    leaves nothing behind; otherwise what comes before is committed, and must not mind to be done again.
+    """
     kind = "UNIQUE INDEX" if unique else "INDEX"
     if op.get_context().dialect.name == "sqlite":
         op.execute(f"CREATE {kind} IF NOT EXISTS {name} ON {on}")
+        return
+    if new:
+        op.execute(f"CREATE {kind} {name} ON {on}")
         return
     with op.get_context().autocommit_block():
         # What an interrupted build leaves behind is an invalid index of this name.

@@ -54,7 +54,11 @@ def upgrade() -> None:
         sa.Column("created", TIMESTAMP, nullable=False),
         sa.Column("updated", TIMESTAMP, nullable=False),
     )
-    create_index("kernel_ix_automation_firing__automation_fired", "kernel_automation_firing (automation_id, fired)")
-    create_index("kernel_ix_automation_firing__fired", "kernel_automation_firing (fired)")
-    create_index("kernel_ix_automation_action__firing", "kernel_automation_action (firing_id)")
-    create_index("kernel_ix_automation_action__due", "kernel_automation_action (due) WHERE status = 'pending'")
+    create_index(
+        "kernel_ix_automation_firing__automation_fired", "kernel_automation_firing (automation_id, fired)", new=True
+    )
+    create_index("kernel_ix_automation_firing__fired", "kernel_automation_firing (fired)", new=True)
+    create_index("kernel_ix_automation_action__firing", "kernel_automation_action (firing_id)", new=True)
+    create_index(
+        "kernel_ix_automation_action__due", "kernel_automation_action (due) WHERE status = 'pending'", new=True
+    )

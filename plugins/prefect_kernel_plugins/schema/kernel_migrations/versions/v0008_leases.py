@@ -27,6 +27,6 @@ def upgrade() -> None:
         sa.Column("holder_type", sa.String()),
         sa.Column("holder_id", ID),
     )
-    create_index("kernel_ix_lease__expires", "kernel_lease (expires) WHERE number = 0")
-    create_index("kernel_ix_lease__limit", "kernel_lease (limit_id) WHERE limit_id IS NOT NULL")
-    create_index("kernel_ix_lease__holder", "kernel_lease (holder_id) WHERE holder_id IS NOT NULL")
+    create_index("kernel_ix_lease__expires", "kernel_lease (expires) WHERE number = 0", new=True)
+    create_index("kernel_ix_lease__limit", "kernel_lease (limit_id) WHERE limit_id IS NOT NULL", new=True)
+    create_index("kernel_ix_lease__holder", "kernel_lease (holder_id) WHERE holder_id IS NOT NULL", new=True)

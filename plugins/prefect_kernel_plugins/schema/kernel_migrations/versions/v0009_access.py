@@ -50,9 +50,9 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer()),
         sqlite_autoincrement=True,
     )
-    create_index("kernel_uq_api_key__name", "kernel_api_key (name)", unique=True)
-    create_index("kernel_uq_api_key__digest", "kernel_api_key (digest)", unique=True)
-    create_index("kernel_uq_user__name", "kernel_user (name)", unique=True)
-    create_index("kernel_ix_audit__at", "kernel_audit (at)")
-    create_index("kernel_ix_audit__actor_seq", "kernel_audit (actor, seq)")
-    create_index("kernel_ix_audit__object_seq", "kernel_audit (object, seq)")
+    create_index("kernel_uq_api_key__name", "kernel_api_key (name)", unique=True, new=True)
+    create_index("kernel_uq_api_key__digest", "kernel_api_key (digest)", unique=True, new=True)
+    create_index("kernel_uq_user__name", "kernel_user (name)", unique=True, new=True)
+    create_index("kernel_ix_audit__at", "kernel_audit (at)", new=True)
+    create_index("kernel_ix_audit__actor_seq", "kernel_audit (actor, seq)", new=True)
+    create_index("kernel_ix_audit__object_seq", "kernel_audit (object, seq)", new=True)

@@ -46,6 +46,6 @@ def upgrade() -> None:
         sa.Column("occurred", TIMESTAMP, nullable=False),
         sa.Column("cleared", TIMESTAMP),
     )
-    create_index("kernel_uq_webhook__slug", "kernel_webhook (slug)", unique=True)
-    create_index("kernel_uq_sla__deployment_name", "kernel_sla (deployment_id, name)", unique=True)
-    create_index("kernel_ix_sla_violation__sla_open", "kernel_sla_violation (sla_id) WHERE cleared IS NULL")
+    create_index("kernel_uq_webhook__slug", "kernel_webhook (slug)", unique=True, new=True)
+    create_index("kernel_uq_sla__deployment_name", "kernel_sla (deployment_id, name)", unique=True, new=True)
+    create_index("kernel_ix_sla_violation__sla_open", "kernel_sla_violation (sla_id) WHERE cleared IS NULL", new=True)
