@@ -7,6 +7,7 @@ event at most once: what waits when the process dies is lost to it, and is in th
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -74,13 +75,20 @@ class _Handler:
                 return
 
     async def _call(self, events: list[Received]) -> None:
-        # Parsed for each handler anew: what one does to the objects is its own business.
-        shown = [orjson.loads(event.json()) for event in events]
         try:
+            # Parsed for each handler anew: what one does to the objects is its own business.
+            shown = [_loads(event.json()) for event in events]
             async with asyncio.timeout(self._seconds):
                 await self._function(self._kernel, shown)
         except (Exception, SystemExit):  # a SystemExit would end the event loop
             log.exception("the event handler of plugin %s failed on %d events", self._plugin, len(events))
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # a number beyond 64 bits
+        return json.loads(text)
 
 
 @asynccontextmanager

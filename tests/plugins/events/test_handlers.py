@@ -107,6 +107,18 @@ def test_one_that_fails(make_kernel: MakeKernel, raised: BaseException, caplog: 
     assert caplog.text.count("the event handler of plugin broken failed on 1 events") == 2
 
 
+def test_a_number_of_any_size(make_kernel: MakeKernel) -> None:
+    """Is given as it is, and what comes after it is given, too."""
+    seen = Seen()
+    kernel = make_kernel(Acme(seen))
+    huge = 10**400
+    send(kernel, event(kernel, "test.huge", payload={"n": huge}))
+    send(kernel, event(kernel, "test.next"))
+    given = kernel.run(seen.until(2))
+    assert [one["event"] for one in given] == ["test.huge", "test.next"]
+    assert given[0]["payload"] == {"n": huge}
+
+
 def test_one_that_hangs(make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture) -> None:
     """Is given up after its time, and is given the next ones; ingest never waits for it."""
     seen = Seen()
