@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import sqlalchemy as sa
 
 from prefect_kernel import Service
-from prefect_kernel.errors import ObjectNotFound
+from prefect_kernel.errors import ObjectNotFound, StorageUnavailable
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Statement, Unit, by_dialect
 from prefect_kernel.sql.types import POSTGRESQL, SQLITE, UUID, Timestamp
@@ -108,7 +108,11 @@ class HeartbeatDeadline(Service):
             self._listening_since = now
         if self._listening_since > before:
             return  # while there was no server, nobody could be heard
-        rows = await read(kernel, RUNNING, after=self._after)
+        try:
+            rows = await read(kernel, RUNNING, after=self._after)
+        except StorageUnavailable:
+            self._listening_since = None  # nor were heartbeats stored meanwhile
+            raise
         self._after = rows[-1][0] if len(rows) == BATCH else NO_ID
         for id, state_id, since, last in rows:
             # One of an earlier attempt tells nothing of this one, which may be a process that sends none.

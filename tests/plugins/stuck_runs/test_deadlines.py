@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from prefect_kernel.errors import StorageUnavailable
 from prefect_kernel.ids import uuid4
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
+from prefect_kernel_plugins.stuck_runs import heartbeats
 
 SCHEDULED = {"type": "SCHEDULED"}
 EXPIRED = "The claim on this flow run has run out; it must be claimed again before it can start."
@@ -148,6 +150,31 @@ def test_nobody_is_blamed_for_what_was_not_heard(kernel: KernelUnderTest) -> Non
     kernel.clock.advance(hours=2)
     kernel.tick("heartbeat-deadline")
     assert name_of(kernel, run) == "Running"
+
+
+def test_nobody_is_blamed_for_what_could_not_be_stored(
+    kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database was away no heartbeat came into it: after that, too, it is listened for a whole deadline."""
+    run = kernel.flow_run(state={"type": "RUNNING"})
+    kernel.tick("heartbeat-deadline")
+    beat(kernel, run, kernel.clock.now())
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise StorageUnavailable("The database is away.")
+
+    kernel.clock.advance(seconds=91)
+    with monkeypatch.context() as patched:
+        patched.setattr(heartbeats, "read", away)
+        with pytest.raises(StorageUnavailable):
+            kernel.tick("heartbeat-deadline")
+    for seconds in (1, 89):
+        kernel.clock.advance(seconds=seconds)
+        kernel.tick("heartbeat-deadline")
+        assert name_of(kernel, run) == "Running"
+    kernel.clock.advance(seconds=2)
+    kernel.tick("heartbeat-deadline")
+    assert name_of(kernel, run) == "Crashed"
 
 
 def test_who_has_ended_stays_ended(kernel: KernelUnderTest) -> None:
