@@ -40,7 +40,7 @@ class Headers(dict[str, str]):
 
 def verify(found: Webhook, secret: str, request: web.Request) -> None:
     """Check the secret or the signature of a request, in constant time. Raises Forbidden."""
-    given = (request.header(found.header or "") or "").encode()
+    given = (request.header(found.header or "") or "").encode("latin-1")  # the bytes as they were sent
     if found.verify == "secret":
         expected = secret.encode()
     else:

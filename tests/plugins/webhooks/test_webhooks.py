@@ -64,9 +64,12 @@ def test_who_does_not_know_the_secret(kernel: KernelUnderTest) -> None:
     assert send(kernel, "shop", x_webhook_secret="wrong").status == 403
     assert send(kernel, "nothing", x_webhook_secret="correct horse").status == 404
     assert send(kernel, "shop", x_webhook_secret="correct horse").status == 204
+    make(kernel, slug="umlaut", secret="größer als ß")
+    as_sent = "größer als ß".encode().decode("latin-1")
+    assert send(kernel, "umlaut", {**BODY, "kind": "other"}, x_webhook_secret=as_sent).status == 204
     assert kernel.client.patch("/kernel/hooks/shop", json={"enabled": False}).status == 200
     assert send(kernel, "shop", x_webhook_secret="correct horse").status == 404
-    assert len(stored(kernel)) == 1
+    assert {one["event"] for one in stored(kernel)} == {"shop.order", "shop.other"}
 
 
 @pytest.mark.parametrize("prefix", ["", "sha256="])
@@ -93,6 +96,11 @@ def test_signatures(kernel: KernelUnderTest, prefix: str) -> None:
         ('{"event": "shop.x", "resource": {}}', {}, 422, "prefect.resource.id"),
         ("{{ body.a.b() }}", {}, 422, "template failed"),
         ("{{ ''.__class__.__mro__[1].__subclasses__() }}", {}, 422, "template failed"),
+        ("{{ 10 ** 1000000000 }}", {}, 422, "Number too big"),
+        ("{{ body.n * body.n }}", b'{"n": 9007199254740993}', 422, "no JSON object"),
+        ("{{ 'x' * body.n }}", {"n": 10**9}, 422, "Too long"),
+        ("{{ body.n * ['x'] }}", {"n": 10**9}, 422, "Too long"),
+        ("{{ (10 ** 9999) * (10 ** 9999 * 10) }}", {}, 422, "Number too big"),
     ],
 )
 def test_what_cannot_be_an_event(make_kernel: MakeKernel, template: str, body: Any, status: int, said: str) -> None:
