@@ -11,9 +11,9 @@ ESSENTIAL = (
     "prefect_kernel_plugins.root",
     "prefect_kernel_plugins.network",
     "prefect_kernel_plugins.basic_auth",
+    "prefect_kernel_plugins.oidc",  # before passwords, which are slow to check: a token may come as one
     "prefect_kernel_plugins.access",
     "prefect_kernel_plugins.trusted_headers",
-    "prefect_kernel_plugins.oidc",
 )
 """Built-ins that cannot be switched off."""
 

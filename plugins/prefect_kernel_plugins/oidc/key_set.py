@@ -43,7 +43,11 @@ class KeySet:
     async def key(self, id: str | None) -> Any:
         """The key with that id (None: the only one); None when there is none. Raises Unavailable without any keys."""
         now = self._clock()
-        if (now - self._fetched > FRESH or id not in self._keys) and now - self._tried > PAUSE:
+        missing = id not in self._keys
+        # Who needs a key that is being fetched waits for it: at a start, or when the provider has changed its keys.
+        if (missing and self._lock.locked()) or (
+            (missing or now - self._fetched > FRESH) and now - self._tried > PAUSE
+        ):
             async with self._lock:
                 if self._clock() - self._tried > PAUSE:
                     await self._refresh()
@@ -93,7 +97,7 @@ async def _get(url: str) -> bytes:
                 if len(found) > MOST_BYTES:
                     raise KeySetError(f"{url} is longer than {MOST_BYTES} bytes")
             return found
-    except (httpx.HTTPError, TimeoutError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise KeySetError(f"{url}: {error!r}") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from prefect_kernel.errors import SettingsError
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
+from prefect_kernel_plugins.access import users
 from prefect_kernel_plugins.oidc import key_set
 from prefect_kernel_plugins.oidc.key_set import KeySet
 from prefect_kernel_plugins.oidc.tokens import claimed
@@ -242,6 +244,39 @@ def test_keys_are_fetched_again(provider: Provider, make_kernel: MakeKernel) -> 
     now += key_set.STALE
     with pytest.raises(Exception, match="Service Unavailable"):
         has("one")
+
+
+def test_who_comes_while_keys_are_fetched(provider: Provider, make_kernel: MakeKernel) -> None:
+    """Waits for them, and is not sent away; they are fetched once."""
+    kernel, held = make_kernel(), KeySet(ISSUER, provider.url + "/keys")
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(held.key("one") for _ in range(5)))
+
+    assert None not in kernel.run(ask())
+    assert len(provider.asked) == 1
+
+
+def test_a_place_of_keys_that_is_none(make_kernel: MakeKernel) -> None:
+    """Callers are told to come back."""
+    kernel = make_kernel(settings=settings("http://[half"))
+    assert status(kernel, f"Bearer {token()}") == 503
+
+
+def test_tokens_beside_passwords(make_kernel: MakeKernel, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that comes as a password is not first checked as one, which would take a tenth of a second each time."""
+    kernel = make_kernel(settings={**settings(keys), "PREFECT_KERNEL_USERS": True})
+    checked: list[str] = []
+
+    def matches(password: str, _: str) -> bool:
+        checked.append(password)
+        return False
+
+    monkeypatch.setattr(users, "matches", matches)
+    assert status(kernel, basic(f"any:{token(EC, 'ES256', 'two')}")) == 200
+    assert checked == []
+    assert status(kernel, basic("any:a.b.c")) == 401
+    assert checked == ["a.b.c"]
 
 
 @pytest.mark.parametrize("document", [{}, [], {"keys": []}, {"keys": [{"kty": "oct", "k": "eA"}]}, {"keys": [7, {}]}])
