@@ -31,9 +31,15 @@ def routes(kernel: Kernel) -> list[tuple[str, str, bool]]:
 
 
 def talk(
-    kernel: KernelUnderTest, path: str, *frames: str, prefect: bool = True, client: str = "127.0.0.1", **headers: str
+    kernel: KernelUnderTest,
+    path: str,
+    *frames: str,
+    prefect: bool = True,
+    client: str = "127.0.0.1",
+    stays: bool = False,
+    **headers: str,
 ) -> list[Any]:
-    """What a WebSocket is told."""
+    """What a WebSocket is told; the client leaves at the end, unless it `stays`."""
     told: list[Any] = []
 
     async def run() -> None:
@@ -45,7 +51,8 @@ def talk(
         }  # fmt: skip
         waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
         waiting += [{"type": "websocket.receive", "text": frame} for frame in frames]
-        waiting.append({"type": "websocket.disconnect", "code": 1000})
+        if not stays:
+            waiting.append({"type": "websocket.disconnect", "code": 1000})
 
         async def receive() -> dict[str, Any]:
             return waiting.pop(0) if waiting else await asyncio.Future()

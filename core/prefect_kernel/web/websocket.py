@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -109,7 +110,8 @@ class WebSocket:
         """Prefect's opening: subprotocol `prefect`, then an auth frame that is answered.
 
         False when the socket was refused or closed. Without the subprotocol a socket is accepted in the old way, unless
-        callers must say who they are or `required` says otherwise. `reason` stands in for the reasons of refusals.
+        callers must say who they are or `required` says otherwise. `reason` stands in for the reasons of refusals. Who
+        must say who they are has as long for it as for the headers of a request.
         """
         authentication = self.kernel.dispatcher.authentication
         if SUBPROTOCOL not in (self.scope.get("subprotocols") or []):
@@ -119,9 +121,12 @@ class WebSocket:
             await self.accept()
             return True
         await self.accept(SUBPROTOCOL)
+        seconds = None if authentication is None else self.kernel.settings.kernel.header_timeout_seconds
         try:
-            frame = orjson.loads(await self.receive())
-        except (orjson.JSONDecodeError, UnicodeDecodeError):
+            async with asyncio.timeout(seconds):
+                message = await self.receive()
+            frame = orjson.loads(message)
+        except (TimeoutError, orjson.JSONDecodeError, UnicodeDecodeError):
             frame = None
         if not isinstance(frame, dict) or frame.get("type") != "auth":
             await self.close(1008, reason or "Expected 'auth' message")

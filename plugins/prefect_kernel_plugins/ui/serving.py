@@ -135,7 +135,9 @@ class Interface:
             preferred = self.default()
         if preferred is None or preferred == requested:
             return None
-        return _redirect(self.bases[preferred].rstrip("/") + relative, request.scope["query_string"])
+        # One slash: two would lead to another host.
+        target = f"{self.bases[preferred].rstrip('/')}/{relative.lstrip('/')}"
+        return _redirect(target, request.scope["query_string"])
 
     def _without(self, request: web.Request, path: str) -> web.Reply | None:
         """The root says how to get an interface, to people, and when one is wanted."""

@@ -187,6 +187,13 @@ def test_every_socket_is_guarded(guarded: KernelUnderTest) -> None:
         assert talk(guarded, concrete, auth(SECRET))[1] == SUCCESS
 
 
+def test_who_says_nothing_is_sent_away(make_kernel: MakeKernel) -> None:
+    """Strangers cannot hold sockets open."""
+    settings = {"PREFECT_SERVER_API_AUTH_STRING": SECRET, "PREFECT_KERNEL_HEADER_TIMEOUT_SECONDS": 0.01}
+    told = talk(make_kernel(settings=settings), "/api/events/out", stays=True)
+    assert told == [ACCEPTED, ("close", "Expected 'auth' message")]
+
+
 def test_it_cannot_be_left_out(make_kernel: MakeKernel) -> None:
     """A server with an auth string never lets everybody in."""
     from prefect_kernel.errors import SettingsError

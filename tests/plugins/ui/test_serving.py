@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,10 @@ def test_browsers_get_the_version_that_they_prefer(make_kernel: MakeKernel, stat
     assert get(kernel, "/", cookie="prefect_ui_version=other", **BROWSER).status == 307
     old = made(make_kernel, static, PREFECT_SERVER_UI_V2_ENABLED=False)
     assert get(old, "/", **BROWSER).status == 200
+    shutil.rmtree(static / "v2")
+    alone = made(make_kernel, static)
+    assert get(alone, "/v2/runs", **BROWSER).headers["location"] == "/runs"
+    assert get(alone, "/v2//elsewhere.example.com/x", **BROWSER).headers["location"] == "/elsewhere.example.com/x"
     assert get(old, "/", cookie="prefect_ui_version=v2", **BROWSER).headers["location"] == "/v2/"
 
 
