@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
+
+from prefect_kernel.ids import uuid4
 
 from ..storage_postgres.options import connect_options
 
@@ -15,6 +18,10 @@ PART_BYTES = 7800
 PARTIAL = 100
 """Frames of which some parts have come; beyond that the oldest are given up."""
 CONNECT_SECONDS = 10.0
+PROBE_SECONDS = 3.0
+"""How long a notification through a pooler may take."""
+POOLER_SECONDS = 30.0
+"""Pause before a pooler that lets none through is tried again."""
 
 _NOTIFY = "SELECT pg_notify($1, part) FROM unnest($2::text[]) AS part"
 
@@ -70,27 +77,37 @@ class Notifications:
         self._connection: Any = None
         self._channel = CHANNEL
         self._number = 0
-        self._closing = False
+        self._closing = asyncio.Event()
+        self._deaf = False
+        """A pooler lets no notifications through."""
 
     async def run(self, receive: Callable[[bytes], None], heard: Callable[[], None]) -> None:
         import asyncpg
 
-        broken = asyncio.Event()
-        joiner = Joiner()
+        if self._deaf:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), POOLER_SECONDS)
+        broken, probed = asyncio.Event(), asyncio.Event()
+        joiner, probe = Joiner(), f"probe {uuid4()}"
 
         def notified(_: Any, sender: int, channel: str, payload: str) -> None:
+            if payload == probe:
+                probed.set()
+                return
             frame = joiner.add(sender, payload)
             if frame is not None:
                 receive(frame)
 
         connection = await asyncpg.connect(**self._options)
         try:
-            if self._closing:
+            if self._closing.is_set():
                 return
             connection.add_termination_listener(lambda _: broken.set())
-            schema = await connection.fetchval("SELECT current_schema()")
+            schema, process = await connection.fetchrow("SELECT current_schema(), pg_backend_pid()")
             self._channel = f"{CHANNEL}_{schema}"[:63]
             await connection.add_listener(self._channel, notified)
+            if process != connection.get_server_pid():
+                await self._pass_pooler(probe, probed)
             self._connection = connection
             heard()
             await broken.wait()
@@ -98,6 +115,19 @@ class Notifications:
         finally:
             self._connection = None
             connection.terminate()
+
+    async def _pass_pooler(self, probe: str, probed: asyncio.Event) -> None:
+        """Raise ConnectionError unless a notification from elsewhere comes while this connection does nothing.
+
+        What it notifies of itself comes back in any case: while it does, it has the connection that listens.
+        """
+        self._deaf = False
+        await self._notify(self._channel, probe)
+        try:
+            await asyncio.wait_for(probed.wait(), PROBE_SECONDS)
+        except TimeoutError:
+            self._deaf = True
+            raise ConnectionError("a pooler in transaction mode lets no notifications through") from None
 
     async def send(self, frames: list[bytes]) -> None:
         connection = self._connection
@@ -114,15 +144,19 @@ class Notifications:
             raise
 
     async def ping(self) -> None:
+        await self._notify(CHANNEL, "")
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        """Notify over a connection of its own."""
         import asyncpg
 
         connection = await asyncpg.connect(**self._options)
         try:
-            await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+            await connection.execute("SELECT pg_notify($1, $2)", channel, payload)
         finally:
             await connection.close(timeout=CONNECT_SECONDS)
 
     async def close(self) -> None:
-        self._closing = True
+        self._closing.set()
         if self._connection is not None:
             self._connection.terminate()
