@@ -225,7 +225,7 @@ class RedisLeases:
             return
         try:
             await self._save(id)
-        except _away() as error:
+        except Exception as error:  # noqa: BLE001 - it is committed, and tried again whatever was in the way
             log.warning("Redis does not take leases, which are kept until it does: %s", error)
             if self._saving is None:
                 self._saving = asyncio.create_task(self._save_all(), name="leases for Redis")
@@ -235,7 +235,7 @@ class RedisLeases:
             try:
                 for id in list(self._unsaved):
                     await self._save(id)
-            except _away() as error:
+            except Exception as error:  # noqa: BLE001 - who gives up here is never asked again
                 log.debug("leases wait for Redis: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
         log.warning("Redis has all leases again")

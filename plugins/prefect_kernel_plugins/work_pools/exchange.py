@@ -7,6 +7,7 @@ own copy stays where it is, known by its id: a worker may be handed it a second 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
     from .cleanup import CleanupQueue, Message
+
+log = logging.getLogger("prefect_kernel.work_pools")
 
 TOPIC = "worker-channel-cleanup"
 MOST = 100
@@ -67,9 +70,12 @@ async def cleanup_exchange(kernel: Kernel) -> AsyncIterator[None]:
 
 async def _hear(queue: CleanupQueue, messages: AsyncIterator[Any]) -> None:
     async for said in messages:
-        if isinstance(said, Missed):
-            queue.dispatcher.ask_again()
-        elif "ask" in said:
-            queue.offer(said["ask"], MOST)
-        elif queue.dispatcher.has_workers(said["offer"]["pool_id"]):
-            queue.enqueue(**said["offer"])
+        try:
+            if isinstance(said, Missed):
+                queue.dispatcher.ask_again()
+            elif "ask" in said:
+                queue.offer(said["ask"], MOST)
+            elif queue.dispatcher.has_workers(said["offer"]["pool_id"]):
+                queue.enqueue(**said["offer"])
+        except Exception:
+            log.exception("what another server wants cleaned up cannot be read; is another version running?")

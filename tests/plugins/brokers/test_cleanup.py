@@ -12,6 +12,7 @@ import pytest
 from prefect_kernel.ids import uuid4
 from prefect_kernel.testing import KernelUnderTest
 from prefect_kernel_plugins.work_pools.cleanup import Message, queue_of
+from prefect_kernel_plugins.work_pools.exchange import TOPIC
 
 KIND = "test.teardown"
 
@@ -74,3 +75,19 @@ def test_a_worker_elsewhere_is_given_it(two: list[KernelUnderTest]) -> None:
     here.run(enqueue(second))
     there.run(worker.until([first, second]))
     there.run(leave())
+
+
+def test_what_cannot_be_read(two: list[KernelUnderTest], caplog: pytest.LogCaptureFixture) -> None:
+    """As from a server of another version: it is logged, and what comes after it is handed out."""
+    kernel, worker, id = two[0], Worker(uuid4()), uuid4()
+    offer = {"id": id, "key": id, "pool_id": worker.pool_id, "kind": KIND, "target": {}}
+
+    async def offered() -> None:
+        queue_of(kernel.kernel).dispatcher.join(worker)
+        for message in ({"offer": {**offer, "colour": "blue"}}, {"offer": offer}):
+            await kernel.kernel.broker.publish(TOPIC, message)
+        await worker.until([id])
+        queue_of(kernel.kernel).dispatcher.leave(worker)
+
+    kernel.run(offered())
+    assert "is another version running?" in caplog.text
