@@ -120,7 +120,11 @@ class EventSink:
         for _, future in part:
             if not future.done():
                 future.set_result(None)
-        await self._publisher.publish(batch)
+        try:
+            await self._publisher.publish(batch)
+        except Exception:
+            # They are committed; were this task to end, no event would ever be stored again.
+            log.exception("%d events are stored, and could not be announced", len(batch))
         self.pending -= len(batch)
         async with self._room:
             self._room.notify_all()

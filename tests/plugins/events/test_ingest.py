@@ -27,6 +27,18 @@ def test_an_event_is_stored_once(kernel: KernelUnderTest) -> None:
     assert sorted(one["resource_id"] for one in rows(kernel, "event_resources")) == ["test.flow.1", "test.thing.1"]
 
 
+def test_what_cannot_be_announced_is_stored(kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker, of a plugin perhaps, that fails where it should not does not keep events out of the database."""
+
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(kernel.kernel.broker, "publish", fail)
+    for name in ("test.first", "test.second"):
+        send(kernel, event(kernel, name))
+    assert sorted(one["event"] for one in rows(kernel, "events")) == ["test.first", "test.second"]
+
+
 def test_neighbouring_ids_are_different_events(kernel: KernelUnderTest) -> None:
     """Events whose ids differ in the last digit each have all of their resources."""
     ids = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(8)]
