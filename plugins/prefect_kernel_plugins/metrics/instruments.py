@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ELSEWHERE = "(no route)"
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 """Stands for all paths that are no route, so that nobody can make series by asking for paths."""
 
 _OUTBOX = Statement(sa.select(sa.func.count()).select_from(outbox))
@@ -87,6 +88,8 @@ class Instruments:
     # ------------------------------------------------------------ as it happens
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered."""
+        # Anybody can make up methods, and each label is kept for good.
+        method = method if method in _METHODS else "(other)"
         self._requests.labels(method, route or _ELSEWHERE, status).observe(seconds)
 
     def move_before(self, after: Callable[[Move], None] | None) -> Callable[[Move], None]:

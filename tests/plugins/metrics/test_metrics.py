@@ -46,7 +46,10 @@ def test_requests(measured: KernelUnderTest) -> None:
     measured.client.post("/flows/", json={})
     for path in ("/nothing", "/nothing/else", "/flow_runs/x"):
         measured.client.get(path)
+    for method in ("FOO", "BAR"):
+        measured.client.request(method, "/nothing")
     found = samples(measured)
+    assert found["request_seconds_count", "(other)", "(no route)", "404"] == 2
     assert found["request_seconds_count", "GET", "/flow_runs/{id:uuid}", "200"] == 3
     assert found["request_seconds_count", "POST", "/flows/", "422"] == 1
     assert found["request_seconds_count", "GET", "(no route)", "404"] == 3
