@@ -55,7 +55,7 @@ class Page(BaseModel):
 
     deployment_id: UUID | None = None
     limit: Annotated[int, Field(ge=0, le=200)] = 200
-    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Page(BaseModel):
     """Which part of a list."""
 
     limit: Annotated[int, Field(ge=0, le=200)] = 200
-    offset: Annotated[int, Field(ge=0, le=2**31)] = 0
+    offset: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
 def shown(row: Any, path: str) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def test_a_request_becomes_an_event(kernel: KernelUnderTest) -> None:
     shown = kernel.client.get(f"/kernel/hooks/{made['slug']}").json()
     assert shown == {name: value for name, value in made.items() if name != "secret"}
     assert kernel.client.get("/kernel/hooks/").json() == [shown]
+    assert kernel.client.get("/kernel/hooks/", params={"offset": 2**31 - 1}).json() == []
+    assert kernel.client.get("/kernel/hooks/", params={"offset": 2**31}).status == 422
 
 
 def test_who_does_not_know_the_secret(kernel: KernelUnderTest) -> None:
