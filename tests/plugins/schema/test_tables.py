@@ -16,6 +16,7 @@ from .databases import Database, PostgresDatabase
 
 importlib.import_module("prefect_kernel.events")
 importlib.import_module("prefect_kernel.migrations")
+importlib.import_module("prefect_kernel_plugins.audit.table")
 for module in pkgutil.iter_modules(prefect_kernel_plugins.__path__, "prefect_kernel_plugins."):
     if module.ispkg and importlib.util.find_spec(f"{module.name}.tables"):
         importlib.import_module(f"{module.name}.tables")
