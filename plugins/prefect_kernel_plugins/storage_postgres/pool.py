@@ -14,6 +14,9 @@ from typing import Any
 
 from prefect_kernel import errors
 
+TOO_MANY = "53300"
+"""The code of the error by which PostgreSQL says that it takes no more connections."""
+
 
 class Pool:
     """At most `size` connections; the one used last is used next, so that idle ones are left to be recycled."""
@@ -54,8 +57,13 @@ class Pool:
         self._open += 1
         try:
             connection = await self._connect()
-        except BaseException:
+        except BaseException as error:
             self._open -= 1
+            if getattr(error, "sqlstate", None) == TOO_MANY and self._open:
+                # Ours come back. Nobody is woken: who waits for one would be told the same.
+                if not self._idle:
+                    await self._wait()
+                return await self.acquire()
             self._wake()
             raise
         self._born[connection] = time.monotonic()
