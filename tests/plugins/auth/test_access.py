@@ -13,6 +13,7 @@ from prefect_kernel_plugins.access import commands, passwords, users
 from prefect_kernel_plugins.access.keys import digest_of
 from prefect_kernel_plugins.access.remembered import BELIEVED
 from tests.support.callers import basic
+from tests.support.reference import REFERENCE_VARIABLE
 
 ROOT = {"Authorization": basic("root:root")}
 SETTINGS = {
@@ -187,6 +188,7 @@ def test_the_command_line(guarded: KernelUnderTest, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_KERNEL_NO_AUTOLOAD", "true")
+    monkeypatch.delenv(REFERENCE_VARIABLE, raising=False)  # the suite's own; no setting of a server
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", guarded.kernel.settings.database_url)
 
     def run(*arguments: str, given: str = "") -> Result:
