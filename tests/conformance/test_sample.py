@@ -15,7 +15,7 @@ import pytest
 from tests.support import services
 
 SEED = os.environ.get("PREFECT_KERNEL_CONFORMANCE_SEED", "0")
-SHARE, CASES = "0.12", "6"
+SHARE, CASES = "0.1", "4"
 
 pytestmark = [pytest.mark.reference, pytest.mark.timeout(600)]
 

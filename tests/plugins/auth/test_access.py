@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from prefect_kernel_plugins.access import commands, passwords, users
 from prefect_kernel_plugins.access.keys import digest_of
 from prefect_kernel_plugins.access.remembered import BELIEVED
 from tests.support.callers import basic
-from tests.support.reference import REFERENCE_VARIABLE
 
 ROOT = {"Authorization": basic("root:root")}
 SETTINGS = {
@@ -186,9 +186,10 @@ def test_one_setting(make_kernel: MakeKernel, way: str) -> None:
 def test_the_command_line(guarded: KernelUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys and users are made, listed and taken away beside a running server, which knows of it."""
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_KERNEL_NO_AUTOLOAD", "true")
-    monkeypatch.delenv(REFERENCE_VARIABLE, raising=False)  # the suite's own; no setting of a server
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", guarded.kernel.settings.database_url)
 
     def run(*arguments: str, given: str = "") -> Result:

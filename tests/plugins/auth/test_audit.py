@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,8 @@ def test_retention(audited: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_command_line(audited: KernelUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys that are made beside the server are changes, too."""
     monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
     for name, value in {
         "PREFECT_HOME": str(tmp_path),
         "PREFECT_KERNEL_NO_AUTOLOAD": "true",

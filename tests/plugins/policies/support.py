@@ -45,7 +45,7 @@ class Queues:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, bool]] = []
 
-    def put(self, key: str, run_id: str, *, first: bool = False) -> None:
+    async def announce(self, key: str, run_id: str, *, first: bool = False) -> None:
         self.calls.append((key, run_id, first))
 
 

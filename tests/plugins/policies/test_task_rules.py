@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from prefect_kernel import errors
+from prefect_kernel.declare import follow_up
 from prefect_kernel.transition import DETAIL_DEFAULTS, STATE_TYPES, TERMINAL_STATES
 from prefect_kernel_plugins.policies.rules.task_background import CopyTaskParametersID, EnqueueScheduledTasks
 from prefect_kernel_plugins.policies.rules.task_bookkeeping import UpdateFlowRunTrackerOnTasks
@@ -158,8 +160,7 @@ def test_background_tasks_are_handed_out_after_the_commit(name: str | None, defe
         task_move(state("PENDING"), state("SCHEDULED", name, deferred=deferred), kernel=kernel), [EnqueueScheduledTasks]
     )
     assert kernel.task_queues.calls == []
-    for action in made.on_commit:
-        action()
+    asyncio.run(follow_up(made.on_commit))
     assert kernel.task_queues.calls == queued
 
 
