@@ -70,9 +70,11 @@ def test_whatever_is_in_the_way(make_kernel: MakeKernel, monkeypatch: pytest.Mon
         answer = kernel.client.post("/v2/concurrency_limits/increment-with-lease", json=TAKE)
         assert answer.status == 200
 
+        leases: Any = kernel.kernel.leases
+
         async def saved() -> None:
             async with asyncio.timeout(20):
-                while kernel.kernel.leases.gauges()["leases_unsaved"]:  # noqa: ASYNC110 - no event says so
+                while leases.gauges()["leases_unsaved"]:  # noqa: ASYNC110 - no event says so
                     await asyncio.sleep(0.01)
 
         kernel.run(saved())
