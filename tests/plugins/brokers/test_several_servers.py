@@ -28,6 +28,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.1)
 
 
+# Named before `server` in each test: the servers have ended when their Redis database is emptied.
 @pytest.fixture(params=["default", "redis"])
 def broker(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """Settings of a shared broker: none, which means PostgreSQL itself, and Redis in the words of Prefect's package."""
@@ -41,7 +42,7 @@ def broker(request: pytest.FixtureRequest) -> Mapping[str, str]:
 
 
 async def test_events_and_logs_of_another_server(
-    server: ServerFactory, postgres_url: str, broker: Mapping[str, str]
+    broker: Mapping[str, str], server: ServerFactory, postgres_url: str
 ) -> None:
     """Who follows one server gets events and log lines that another has taken in, and its own events; each once."""
     env = {
@@ -86,7 +87,7 @@ async def test_events_and_logs_of_another_server(
         assert sorted(line["message"] for line in logs.found) == sorted(messages)
 
 
-async def test_without_a_backfill(server: ServerFactory, postgres_url: str, broker: Mapping[str, str]) -> None:
+async def test_without_a_backfill(broker: Mapping[str, str], server: ServerFactory, postgres_url: str) -> None:
     """Who wants no backfill gets nothing from before, wherever it was taken in."""
     here, there = server(postgres_url, env=broker), server(postgres_url, "--no-services", env=broker)
     async with events_socket(here.api_url) as sender:
@@ -105,7 +106,7 @@ async def test_without_a_backfill(server: ServerFactory, postgres_url: str, brok
             assert set(events.ids) <= sent
 
 
-async def test_workers_of_one_server(server: ServerFactory, postgres_url: str, broker: Mapping[str, str]) -> None:
+async def test_workers_of_one_server(broker: Mapping[str, str], server: ServerFactory, postgres_url: str) -> None:
     """With --workers 2, whichever process a client meets, it follows both."""
     kernel = server(postgres_url, "--workers", "2", env=broker)
     streams = []
@@ -129,7 +130,7 @@ async def test_workers_of_one_server(server: ServerFactory, postgres_url: str, b
 
 
 async def test_tasks_of_another_server(
-    server: ServerFactory, postgres_url: str, broker: Mapping[str, str], reference_python: Path, tmp_path: Path
+    broker: Mapping[str, str], server: ServerFactory, postgres_url: str, reference_python: Path, tmp_path: Path
 ) -> None:
     """What `task.delay()` hands to one server is run once by who serves the task at another, as real clients do it."""
     here, there = server(postgres_url, env=broker), server(postgres_url, "--no-services", env=broker)
