@@ -3,9 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
+from prefect_kernel.settings import Setting
 from prefect_kernel.web.authentication import ROLES
 from prefect_kernel.web.group import PERMISSIONS
+
+Role = Literal["viewer", "runner", "editor", "admin"]
+
+
+def role_settings(roles: str, default_role: str, default: str) -> list[Setting]:
+    """The settings, by these names, of what groups may do, and of what those may who are in none of them."""
+    return [
+        Setting(
+            roles,
+            dict[str, Role],
+            {},
+            'What such groups may do: {"prefect-admins": "admin"}. Names of roles stand for themselves unless set.',
+        ),
+        Setting(
+            default_role,
+            Literal["", "viewer", "runner", "editor", "admin"],
+            default,
+            "Role of those who are in no such group; empty refuses them.",
+        ),
+    ]
 
 
 def best_role(groups: Iterable[str], roles: Mapping[str, str], default: str) -> str | None:

@@ -34,9 +34,6 @@ TOPIC = "event-outbox"
 BATCH = 500
 """Events moved in one transaction."""
 
-GATHER_SECONDS = 0.2
-"""How long a first event waits for others; moving one costs as much as moving twenty."""
-
 _TAKE = Statement(
     sa.select(outbox.c.seq, outbox.c.event, outbox.c.created)
     .order_by(outbox.c.seq)

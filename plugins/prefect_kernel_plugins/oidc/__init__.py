@@ -7,7 +7,7 @@ On as soon as PREFECT_KERNEL_OIDC_ISSUER is set. Parts: `key_set` (the provider'
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,12 +16,12 @@ from prefect_kernel.errors import SettingsError
 from prefect_kernel.settings import Setting
 from prefect_kernel.settings.fields import Names
 
+from ..common.roles import role_settings
+
 PREFIX = "PREFECT_KERNEL_OIDC_"
 ISSUER, AUDIENCE, JWKS, LEEWAY = PREFIX + "ISSUER", PREFIX + "AUDIENCE", PREFIX + "JWKS", PREFIX + "LEEWAY_SECONDS"
 NAME_CLAIM, ROLE_CLAIM = PREFIX + "NAME_CLAIM", PREFIX + "ROLE_CLAIM"
 ROLES, DEFAULT_ROLE = PREFIX + "ROLES", PREFIX + "DEFAULT_ROLE"
-
-Role = Literal["viewer", "runner", "editor", "admin"]
 
 
 @hookimpl
@@ -38,18 +38,7 @@ def kernel_settings() -> Iterable[Setting]:
         ),
         Setting(NAME_CLAIM, str, "sub", "Claim that says who the caller is, for audit logs."),
         Setting(ROLE_CLAIM, str, "roles", "Claim with roles or groups: a list or a text; dots lead into objects."),
-        Setting(
-            ROLES,
-            dict[str, Role],
-            {},
-            'What such groups may do: {"prefect-admins": "admin"}. Names of roles stand for themselves unless set.',
-        ),
-        Setting(
-            DEFAULT_ROLE,
-            Literal["", "viewer", "runner", "editor", "admin"],
-            "",
-            "Role of those who are in no such group; unset refuses them.",
-        ),
+        *role_settings(ROLES, DEFAULT_ROLE, ""),
     ]
 
 

@@ -7,18 +7,18 @@ are believed. It cannot be switched off by leaving the plugin out.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from prefect_kernel import hookimpl, web
 from prefect_kernel.errors import SettingsError
 from prefect_kernel.settings import Setting
 from prefect_kernel.settings.fields import Names
 
+from ..common.roles import role_settings
+
 PREFIX = "PREFECT_KERNEL_TRUSTED_HEADER_"
 USER, ROLE, NETWORKS = PREFIX + "USER", PREFIX + "ROLE", PREFIX + "NETWORKS"
 DEFAULT_ROLE, ROLES = PREFIX + "DEFAULT_ROLE", PREFIX + "ROLES"
-
-Role = Literal["viewer", "runner", "editor", "admin"]
 
 
 @hookimpl
@@ -43,18 +43,7 @@ def kernel_settings() -> Iterable[Setting]:
             "",
             "Header in which the proxy gives roles or groups, separated by commas, such as `X-Forwarded-Groups`.",
         ),
-        Setting(
-            ROLES,
-            dict[str, Role],
-            {},
-            'What such groups may do: {"prefect-admins": "admin"}. Names of roles stand for themselves unless set.',
-        ),
-        Setting(
-            DEFAULT_ROLE,
-            Literal["", "viewer", "runner", "editor", "admin"],
-            "viewer",
-            "Role of those who are in no such group; empty refuses them.",
-        ),
+        *role_settings(ROLES, DEFAULT_ROLE, "viewer"),
     ]
 
 
