@@ -13,8 +13,8 @@ from prefect_kernel.sql.types import SQLITE
 TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 AWAY = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_NOMEM"}
 CHECKPOINT_PAGES = 4000
-"""How long the WAL gets (16 MiB) before a commit copies it into the file. A new flow run changes some 50 pages, mostly of
-indexes and mostly the same ones, so a longer WAL copies fewer of them, and fewer commits wait for the disk."""
+"""How long the WAL gets (16 MiB) before a commit copies it into the file. A new flow run changes some 50 pages, mostly
+of indexes and mostly the same ones, so a longer WAL copies fewer of them, and fewer commits wait for the disk."""
 
 
 def connect(path: str, *, synchronous: str, busy_timeout: float, cache_kib: int, read_only: bool) -> sqlite3.Connection:
