@@ -9,6 +9,16 @@ from pydantic import field_validator, model_validator
 from .fields import Lenient
 
 
+def with_old_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """Old clients send max_retries and retry_delay_seconds, and old rows hold them; rules read retries, retry_delay."""
+    values = dict(values)
+    if not values.get("retries") and values.get("max_retries", 0) != 0:
+        values["retries"] = values["max_retries"]
+    if not values.get("retry_delay") and values.get("retry_delay_seconds", 0) != 0:
+        values["retry_delay"] = values["retry_delay_seconds"]
+    return values
+
+
 class _RunPolicy(Lenient):
     max_retries: int = 0
     retry_delay_seconds: float = 0.0
@@ -17,13 +27,7 @@ class _RunPolicy(Lenient):
     @model_validator(mode="before")
     @classmethod
     def _from_deprecated(cls, values: Any) -> Any:
-        """Old clients send max_retries and retry_delay_seconds; the rules read retries and retry_delay."""
-        if isinstance(values, dict):
-            if not values.get("retries") and values.get("max_retries", 0) != 0:
-                values["retries"] = values["max_retries"]
-            if not values.get("retry_delay") and values.get("retry_delay_seconds", 0) != 0:
-                values["retry_delay"] = values["retry_delay_seconds"]
-        return values
+        return with_old_keys(values) if isinstance(values, dict) else values
 
 
 class FlowRunPolicy(_RunPolicy):

@@ -34,3 +34,11 @@ def test_labels_that_could_not_be_read_are_refused(kernel: KernelUnderTest) -> N
     assert kernel.client.patch(f"/flow_runs/{run['id']}/labels", json={"a": None}).status == 422
     assert kernel.client.patch(f"/flow_runs/{run['id']}/labels", json={"b": 1}).status == 204
     assert kernel.client.get(f"/flow_runs/{run['id']}").json()["labels"]["b"] == 1
+
+
+def test_an_empty_idempotency_key_finds_nothing(kernel: KernelUnderTest) -> None:
+    """It is unique all the same, so that the second run of the flow is a conflict, and not one to be tried again."""
+    run = kernel.flow_run(idempotency_key="")
+    body = {"flow_id": run["flow_id"], "idempotency_key": ""}
+    assert kernel.client.post("/flow_runs/", json=body).status == 409
+    assert kernel.client.post("/flow_runs/", json={**body, "idempotency_key": " "}).status == 201

@@ -48,6 +48,18 @@ def test_a_flow_runs_retry_waits_for_its_delay() -> None:
     assert made.validated.details["scheduled_time"] == NOW + timedelta(seconds=90)
 
 
+@pytest.mark.parametrize("policy", [{"max_retries": 1, "retry_delay_seconds": 5}, {"retries": 0, "max_retries": 1}])
+def test_rows_of_old_servers_are_tried_again(policy: dict[str, Any]) -> None:
+    """They hold the policy under the names that it had then, and nothing else."""
+    run = {**flow_run(run_count=1), "empirical_policy": policy}
+    made = judged(move(state("RUNNING"), state("FAILED"), run=run), [RetryFailedFlows])
+    assert verdict(made) == ("REJECT", "Retrying", "SCHEDULED", "AwaitingRetry")
+    assert made.validated.details["scheduled_time"] == NOW + timedelta(seconds=policy.get("retry_delay_seconds", 0))
+    assert made.run["empirical_policy"]["retries"] == 1
+    task = failed_task(1, policy)
+    assert verdict(task) == ("REJECT", "Retrying", "SCHEDULED", "AwaitingRetry")
+
+
 def test_clients_without_pauses_keep_their_pauses() -> None:
     """API version 0.8.3 does not know them, so they are left alone."""
     made = failed_flow(1, 3, api_version=(0, 8, 3))

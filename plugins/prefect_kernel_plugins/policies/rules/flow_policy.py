@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...common.policies import with_old_keys
+
 _DEFAULTS: dict[str, Any] = {
     "max_retries": 0,
     "retry_delay_seconds": 0,
@@ -17,9 +19,9 @@ _DEFAULTS: dict[str, Any] = {
 
 def change_policy(run: dict[str, Any], **changes: Any) -> None:
     """Change members of a flow run's policy; the old object stays as it is."""
-    run["empirical_policy"] = {**_DEFAULTS, **(run["empirical_policy"] or {}), **changes}
+    run["empirical_policy"] = {**_DEFAULTS, **with_old_keys(run["empirical_policy"] or {}), **changes}
 
 
 def policy_value(run: dict[str, Any], name: str) -> Any:
     """A member of a flow run's policy; rows of old versions lack some."""
-    return (run["empirical_policy"] or _DEFAULTS).get(name)
+    return with_old_keys(run["empirical_policy"] or {}).get(name)

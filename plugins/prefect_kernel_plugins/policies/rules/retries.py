@@ -12,6 +12,7 @@ from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import FlowRule, Move, Rule, State, TaskRule
 
+from ...common.policies import with_old_keys
 from ...concurrency_limits_v2.slots import clamped_poisson
 from ...task_runs.tables import task_run
 from ...task_runs.transitions import force
@@ -84,7 +85,7 @@ class RetryFailedTasks(TaskRule):
     def before(self, move: Move) -> None:
         if move.initial is None or move.proposed is None or move.proposed.details["retriable"] is False:
             return
-        policy, count = move.run["empirical_policy"] or {}, move.run["run_count"]
+        policy, count = with_old_keys(move.run["empirical_policy"] or {}), move.run["run_count"]
         retries = policy.get("retries")
         if retries is None or count > retries:
             return
