@@ -54,6 +54,7 @@ def test_rows_of_old_servers_are_tried_again(policy: dict[str, Any]) -> None:
     run = {**flow_run(run_count=1), "empirical_policy": policy}
     made = judged(move(state("RUNNING"), state("FAILED"), run=run), [RetryFailedFlows])
     assert verdict(made) == ("REJECT", "Retrying", "SCHEDULED", "AwaitingRetry")
+    assert made.validated is not None
     assert made.validated.details["scheduled_time"] == NOW + timedelta(seconds=policy.get("retry_delay_seconds", 0))
     assert made.run["empirical_policy"]["retries"] == 1
     task = failed_task(1, policy)
