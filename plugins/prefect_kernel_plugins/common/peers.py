@@ -10,6 +10,7 @@ begins to listen, as others did not know that before; and now and then while the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from prefect_kernel.ids import uuid4
 from prefect_kernel.ports.broker import as_topic
 
 from .fanout import FanOut
+from .pauses import Pauses
 
 log = logging.getLogger("prefect_kernel.broker")
 
@@ -35,8 +37,10 @@ FORGET = 600.0
 """Seconds after which a dead process is forgotten."""
 LOOK = 5.0
 """Seconds between two looks into the database while other processes are not heard."""
-RETRY = 0.5
-"""Pause after something failed."""
+RETRY, LONGEST_RETRY = 0.5, 5.0
+"""Pause after a first failure, and the longest one after many."""
+STEADY = 10.0
+"""Seconds that a connection must have lasted for its end to be a first failure."""
 CLOSE_SECONDS = 3.0
 """How long the end may wait for what is to be sent, and again for calls under way."""
 MARGIN = 1.0
@@ -98,6 +102,8 @@ class PeerBroker(FanOut):
         self._filled = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
+        self._reachable = asyncio.Event()
+        """Others have just been heard again."""
         self._echo = 0.0
         """When this process last heard itself."""
         self._complete = time.monotonic()
@@ -188,19 +194,23 @@ class PeerBroker(FanOut):
         self._append("g", "", orjson.dumps({"for": whom, "topics": {str(name): age for name, age in topics.items()}}))
 
     async def _sending(self) -> None:
+        pauses = Pauses(RETRY, LONGEST_RETRY)
         while True:
             await self._filled.wait()
             self._filled.clear()
             frames = list(self._out)
             self._out.clear()
+            self._reachable.clear()
             try:
                 await self._call(self._transport.send(frames))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 self._complain(error)
                 self._out = deque([*frames, *self._out], maxlen=WAITING)
-                await asyncio.sleep(RETRY)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._reachable.wait(), pauses.next())
                 self._filled.set()
                 continue
+            pauses.reset()
             if not self._out:
                 self._idle.set()
 
@@ -255,20 +265,25 @@ class PeerBroker(FanOut):
 
     # ------------------------------------------------------------ in
     async def _listening(self) -> None:
+        pauses = Pauses(RETRY, LONGEST_RETRY)
         while True:
+            began = time.monotonic()
             try:
                 await self._call(self._transport.run(self._receive, self._hear))
             except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
                 self._complain(error)
             if self._heard:
+                if time.monotonic() - began > STEADY:
+                    pauses.reset()
                 self._heard = False
                 self._complete = time.monotonic() - SILENT
                 self._hurry.set()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(pauses.next())
 
     def _hear(self) -> None:
         """From now on nothing is lost."""
         self._heard, self._echo = True, time.monotonic()
+        self._reachable.set()
         if self._complained:
             log.warning("other processes can be reached over %s again", self._transport.name)
             self._complained = False

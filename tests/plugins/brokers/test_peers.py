@@ -12,6 +12,7 @@ import pytest
 
 from prefect_kernel.ports.broker import Missed
 from prefect_kernel_plugins.common import peers
+from prefect_kernel_plugins.common.pauses import Pauses
 from prefect_kernel_plugins.common.peers import PeerBroker
 
 pytestmark = [pytest.mark.asyncio]
@@ -68,7 +69,14 @@ class End:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes seconds takes less."""
-    for name, seconds in {"BEAT": 0.05, "IDLE_BEAT": 0.1, "SILENT": 0.5, "LOOK": 0.2, "RETRY": 0.02}.items():
+    for name, seconds in {
+        "BEAT": 0.05,
+        "IDLE_BEAT": 0.1,
+        "SILENT": 0.5,
+        "LOOK": 0.2,
+        "RETRY": 0.02,
+        "LONGEST_RETRY": 0.1,
+    }.items():
         monkeypatch.setattr(peers, name, seconds)
 
 
@@ -203,3 +211,64 @@ async def test_what_nobody_wants_is_not_sent() -> None:
                     pass
             assert not [frame for frame in sent if b'"m","a"' in frame]
             assert len([frame for frame in sent if b'"m","b"' in frame]) == 1
+
+
+async def test_pauses_grow_up_to_a_limit() -> None:
+    """Twice as long each time; somewhere in the upper half of it, so that not all processes ask at once."""
+    pauses = Pauses(0.5, 5.0)
+    found = [pauses.next() for _ in range(50)]
+    for number, pause in enumerate(found):
+        full = min(5.0, 0.5 * 2**number)
+        assert full / 2 <= pause <= full
+    assert len(set(found)) > 40
+    pauses.reset()
+    assert pauses.next() <= 0.5
+
+
+async def test_who_is_there_only_for_moments_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that ends as soon as it is made is a failure like others."""
+    failures: list[int] = []
+    enough = asyncio.Event()
+
+    class Counted(Pauses):
+        def next(self) -> float:
+            failures.append(self._failures)
+            if len(failures) > 5:
+                enough.set()
+            return super().next()
+
+    class Moment(End):
+        async def run(self, receive: Callable[[bytes], None], heard: Callable[[], None]) -> None:
+            heard()
+            raise ConnectionError("gone again")
+
+    monkeypatch.setattr(peers, "Pauses", Counted)
+    async with PeerBroker(Moment(Wire())).opened(), asyncio.timeout(10):
+        await enough.wait()
+    assert failures[:6] == list(range(6))
+
+
+async def test_what_could_not_be_sent_is_sent_once_others_are_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the pause is that has begun."""
+    failed = asyncio.Event()
+
+    class Failing(End):
+        async def send(self, frames: list[bytes]) -> None:
+            try:
+                await super().send(frames)
+            except ConnectionError:
+                failed.set()
+                raise
+
+    monkeypatch.setattr(Pauses, "next", lambda _: 3600.0)
+    wire = Wire()
+    async with PeerBroker(Failing(wire)).opened() as here, asyncio.timeout(10):
+        wire.cut.set()
+        here._append("m", "a", b'"late"')
+        await failed.wait()
+        sent: list[bytes] = []
+        wire.lost = seen_by(sent)
+        wire.cut.clear()
+        here._hear()
+        await here._idle.wait()
+        assert [frame for frame in sent if b"late" in frame]
