@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -15,10 +15,10 @@ from .group import group
 from .received import Event, Limits, Received, from_body, from_frame
 from .sink import SINK
 
-if TYPE_CHECKING:
-    import asyncio
-
 log = logging.getLogger("prefect_kernel.events")
+
+TURN = 200
+"""Events of one socket that are read before other connections have their turn; some milliseconds."""
 
 
 @group.post("", permission="run", body=list[Event], status=204)
@@ -50,15 +50,18 @@ async def stream_events_in(socket: web.WebSocket) -> None:
             return
         now = clock.now()
         events: list[Received] = []
-        for item in items:
+        refused = _Refused()
+        for read, item in enumerate(items, 1):
+            if read % TURN == 0:
+                await asyncio.sleep(0)
             if isinstance(item, str | bytes):
                 try:
                     event = from_frame(item, now)
                 except ValidationError as error:
-                    log.warning("an invalid event was refused: %s", error)
+                    refused.invalid(error)
                     continue
                 if event is None:
-                    log.warning("an event larger than %d bytes was refused", Limits.size_bytes)
+                    refused.large += 1
                 else:
                     events.append(event)
                 continue
@@ -69,7 +72,32 @@ async def stream_events_in(socket: web.WebSocket) -> None:
             while tickets:
                 await tickets.popleft()
             await socket.pong(item.payload)
+        refused.tell()
         if events:
             while tickets and tickets[0].done():
                 tickets.popleft()
             tickets.append(await sink.put(events))
+
+
+class _Refused:
+    """What was refused of one read from a socket: told at once, so that a client cannot fill the log."""
+
+    __slots__ = ("first", "large", "number")
+
+    def __init__(self) -> None:
+        self.number = self.large = 0
+        self.first: ValidationError | None = None
+
+    def invalid(self, error: ValidationError) -> None:
+        """An event that is none."""
+        self.number += 1
+        self.first = self.first or error
+
+    def tell(self) -> None:
+        """Log it."""
+        if self.number > 1:
+            log.warning("%d invalid events were refused, the first: %s", self.number, self.first)
+        elif self.first is not None:
+            log.warning("an invalid event was refused: %s", self.first)
+        if self.large:
+            log.warning("%d events larger than %d bytes were refused", self.large, Limits.size_bytes)
