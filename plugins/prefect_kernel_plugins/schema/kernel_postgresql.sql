@@ -267,3 +267,7 @@ CREATE INDEX kernel_ix_flow_run__due ON flow_run (state_name, next_scheduled_sta
 
 UPDATE kernel_alembic_version SET version_num='0011' WHERE kernel_alembic_version.version_num = '0010';
 
+ALTER TABLE kernel_task_claim ADD COLUMN token UUID;
+
+UPDATE kernel_alembic_version SET version_num='0012' WHERE kernel_alembic_version.version_num = '0011';
+

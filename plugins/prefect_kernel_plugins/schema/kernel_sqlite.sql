@@ -267,3 +267,7 @@ CREATE INDEX IF NOT EXISTS kernel_ix_flow_run__subflows ON flow_run (state_type,
 
 UPDATE kernel_alembic_version SET version_num='0011' WHERE kernel_alembic_version.version_num = '0010';
 
+ALTER TABLE kernel_task_claim ADD COLUMN token CHAR(36);
+
+UPDATE kernel_alembic_version SET version_num='0012' WHERE kernel_alembic_version.version_num = '0011';
+

@@ -2,7 +2,9 @@
 
 A deferred run stays SCHEDULED until its worker reports that it has begun, which may be long after it took it. The claim
 is what tells such a run from one that waits, also to other server processes and after a restart. It is for one state: a
-run that is scheduled anew can be claimed anew. Until it is acknowledged it expires, since its server may be gone.
+run that is scheduled anew can be claimed anew. Until it is acknowledged it expires, since its server may be gone; a
+server that is there renews it while its worker is connected. Who claims is given a token, without which a claim can
+neither be kept nor given up: one that was lost to somebody else is theirs.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
+from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, json_value
 from prefect_kernel.sql.types import POSTGRESQL, UUID, Timestamp
 
@@ -21,11 +24,13 @@ from .tables import task_claim, task_run, task_run_state
 from .wire import SELECT_TASK_RUN, TASK_RUN_COLUMNS
 
 EXPIRY = timedelta(seconds=30)
-"""How long a worker may take to acknowledge a run."""
+"""How long a claim lasts that is neither acknowledged nor renewed."""
 
 _NOW = sa.bindparam("now", type_=Timestamp())
 _RUN = sa.bindparam("run_id", type_=UUID())
 _STATE = sa.bindparam("state_id", type_=UUID())
+_TOKEN = sa.bindparam("token", type_=UUID())
+_EXPIRES = sa.bindparam("expires", type_=Timestamp())
 
 _STATE_ID = next(i for i, column in enumerate(TASK_RUN_COLUMNS) if column is task_run.c.state_id)
 
@@ -50,21 +55,20 @@ _STATE_OF = Statement(sa.select(task_run.c.state_id).where(task_run.c.id == _RUN
 
 
 def _claim(insert: Any) -> Any:
-    statement = insert(task_claim).values(
-        task_run_id=_RUN, state_id=_STATE, expires=sa.bindparam("expires", type_=Timestamp())
-    )
+    statement = insert(task_claim).values(task_run_id=_RUN, state_id=_STATE, expires=_EXPIRES, token=_TOKEN)
     new = statement.excluded
     return statement.on_conflict_do_update(
         index_elements=["task_run_id"],
-        set_={"state_id": new.state_id, "expires": new.expires},
+        set_={"state_id": new.state_id, "expires": new.expires, "token": new.token},
         where=sa.or_(task_claim.c.state_id != new.state_id, task_claim.c.expires < _NOW),
     )
 
 
 _CLAIM = Statement(by_dialect(sqlite=_claim(sqlite.insert), postgresql=_claim(postgresql.insert)))
-_MINE = (task_claim.c.task_run_id == _RUN, task_claim.c.state_id == _STATE)
+_MINE = (task_claim.c.task_run_id == _RUN, task_claim.c.token == _TOKEN, task_claim.c.expires.is_not(None))
+_RENEW = Statement(sa.update(task_claim).where(*_MINE).values(expires=_EXPIRES))
 _KEEP = Statement(sa.update(task_claim).where(*_MINE).values(expires=sa.null()))
-_RELEASE = Statement(sa.delete(task_claim).where(*_MINE, task_claim.c.expires.is_not(None)))
+_RELEASE = Statement(sa.delete(task_claim).where(*_MINE))
 _FORGET = Statement(
     sa.delete(task_claim).where(
         ~sa.exists().where(task_run.c.id == task_claim.c.task_run_id, task_run.c.state_id == task_claim.c.state_id)
@@ -80,30 +84,35 @@ def waiting(dialect: str, keys: list[str], count: int, now: datetime) -> Unit[li
 
 
 def claim(run_id: str, now: datetime) -> Unit[tuple[str, Any] | None]:
-    """Claim a run: its state's id, and its raw row for the wire.
+    """Claim a run: the claim's token, and the run's raw row for the wire.
 
     None when it was deleted, cancelled, begun or claimed while it waited.
     """
     found = yield _STATE_OF(run_id=run_id)
     if not found:
         return None
-    state_id = found[0][0]
-    if not (yield _CLAIM(run_id=run_id, state_id=state_id, expires=now + EXPIRY, now=now)):
+    state_id, token = found[0][0], uuid4()
+    if not (yield _CLAIM(run_id=run_id, state_id=state_id, expires=now + EXPIRY, now=now, token=token)):
         return None
     rows = yield SELECT_TASK_RUN(id=run_id)
     if not rows or str(rows[0][_STATE_ID]) != state_id:
         raise errors.Raced  # it has left the state that was claimed
-    return state_id, rows[0]
+    return token, rows[0]
 
 
-def acknowledge(run_id: str, state_id: str) -> Unit[None]:
-    """Keep a claim for good: the worker has the run."""
-    yield _KEEP(run_id=run_id, state_id=state_id)
+def renew(run_id: str, token: str, now: datetime) -> Unit[bool]:
+    """Keep a claim for another while; False when it is lost."""
+    return bool((yield _RENEW(run_id=run_id, token=token, expires=now + EXPIRY)))
 
 
-def release(run_id: str, state_id: str) -> Unit[None]:
-    """Give up a claim that was not acknowledged."""
-    yield _RELEASE(run_id=run_id, state_id=state_id)
+def acknowledge(run_id: str, token: str) -> Unit[bool]:
+    """Keep a claim for good: the worker has the run. False when it is lost."""
+    return bool((yield _KEEP(run_id=run_id, token=token)))
+
+
+def release(run_id: str, token: str) -> Unit[bool]:
+    """Give up a claim that was not acknowledged; False when it is lost."""
+    return bool((yield _RELEASE(run_id=run_id, token=token)))
 
 
 def forget() -> Unit[None]:

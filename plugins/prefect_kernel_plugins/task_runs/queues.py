@@ -134,23 +134,28 @@ class TaskQueues:
                 self.put(key, run_id)
 
     async def claim(self, run_id: str) -> tuple[str, bytes] | None:
-        """Claim a run for a worker: its state's id, and the run as JSON; None when it is no longer to be had."""
+        """Claim a run for a worker: the claim's token, and the run as JSON; None when it is no longer to be had."""
         storage, now = self._kernel.storage, self._kernel.clock.now()
         found = await storage.write(claims.claim, run_id, now)
         return None if found is None else (found[0], TASK_RUN_WIRE.one(storage.dialect, found[1], now))
 
-    async def release(self, key: str, run_id: str, state_id: str) -> None:
-        """Have a claimed run wait again: the worker did not acknowledge it."""
-        await self._kernel.storage.write(claims.release, run_id, state_id)
-        self.put(key, run_id, first=True)
+    async def renew(self, run_id: str, token: str) -> bool:
+        """Keep a claim while its worker has yet to acknowledge it; False when it is somebody else's by now."""
+        return await self._kernel.storage.write(claims.renew, run_id, token, self._kernel.clock.now())
 
-    async def acknowledge(self, run_id: str, state_id: str) -> None:
-        """The worker has taken a claimed run."""
+    async def release(self, key: str, run_id: str, token: str) -> None:
+        """Have a claimed run wait again: the worker did not acknowledge it. What is somebody else's stays theirs."""
+        if await self._kernel.storage.write(claims.release, run_id, token):
+            self.put(key, run_id, first=True)
+
+    async def acknowledge(self, run_id: str, token: str) -> bool:
+        """The worker has taken a claimed run; False when somebody else has claimed it meanwhile."""
         write = self._kernel.storage.write
-        await write(claims.acknowledge, run_id, state_id)
+        mine = await write(claims.acknowledge, run_id, token)
         self._acknowledged += 1
         if self._acknowledged % CLEAN_EVERY == 1:
             await write(claims.forget)
+        return mine
 
     def take(self, keys: list[str]) -> tuple[str, str] | None:
         """(key, run id) of the next run of any of these keys, in their order."""

@@ -72,5 +72,6 @@ task_claim = sa.Table(
     sa.Column("task_run_id", UUID(), primary_key=True),
     sa.Column("state_id", UUID(), nullable=False),
     sa.Column("expires", Timestamp()),
+    sa.Column("token", UUID()),
 )
-"""Who has been handed a deferred run; the kernel's own table."""
+"""Who has been handed a deferred run; the kernel's own table. `token` is known to who has claimed it alone."""

@@ -15,7 +15,8 @@ import orjson
 from prefect_kernel import web
 from prefect_kernel.stash import StashKey
 
-from ..task_runs.queues import QUEUES
+from ..task_runs.claims import EXPIRY
+from ..task_runs.queues import QUEUES, TaskQueues
 from .group import sockets
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ log = logging.getLogger("prefect_kernel.task_workers")
 IDLE_SECONDS = 1.0
 """How often the list of workers shows that an idle one is still there."""
 
+RENEW_SECONDS = EXPIRY.total_seconds() / 3
+"""How often a claim is renewed while its worker takes its time to acknowledge it."""
+
 _NO_ACK = (4001, "Protocol violation: expected 'ack' message")
+_LOST = (1011, "the task run waits no longer, or was given to another worker")
 
 
 @dataclass
@@ -90,6 +95,15 @@ async def scheduled_task_subscription(socket: web.WebSocket) -> None:
         del connected[me]
 
 
+async def _kept(queues: TaskQueues, run_id: str, token: str, answer: asyncio.Future[Any]) -> bool:
+    """Keep a claim until the worker has answered; False when it was lost before that."""
+    while not answer.done():
+        await asyncio.wait({answer}, timeout=RENEW_SECONDS)
+        if not answer.done() and not await queues.renew(run_id, token):
+            return answer.done()
+    return True
+
+
 async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], worker: Worker) -> None:
     """Hand out runs until the worker quits or breaks the protocol; raises Disconnected when it has gone."""
     queues = kernel.stash[QUEUES]
@@ -112,18 +126,24 @@ async def _serve(kernel: Kernel, socket: web.WebSocket, keys: list[str], worker:
             claimed = await queues.claim(found[1])
             if claimed is None:
                 continue
-            state_id, run = claimed
+            token, run = claimed
             reply = None
             try:
                 await socket.send(run)
-                reply = (await answer).get("type")
+                if not await _kept(queues, found[1], token, answer):
+                    await socket.close(*_LOST)
+                    return
+                reply = answer.result().get("type")
             finally:
                 if reply != "ack":
-                    await queues.release(*found, state_id)
+                    await queues.release(*found, token)
             if reply != "ack":
                 await socket.close(*(() if reply == "quit" else _NO_ACK))
                 return
-            await queues.acknowledge(found[1], state_id)
+            if not await queues.acknowledge(found[1], token):
+                log.warning(
+                    "task worker %s took task run %s so late that it was offered again", worker.identifier, found[1]
+                )
             answer = asyncio.ensure_future(_frame(socket))
     finally:
         if not answer.cancel() and not answer.cancelled():

@@ -40,7 +40,7 @@ def taken(kernel: KernelUnderTest, *keys: str) -> list[str]:
 
 
 def claim(kernel: KernelUnderTest, run: str) -> str | None:
-    """Claim a run; the id of the state that was claimed."""
+    """Claim a run; the token of the claim."""
     found = kernel.run(queues_of(kernel).claim(run))
     return None if found is None else found[0]
 
