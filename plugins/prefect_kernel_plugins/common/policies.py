@@ -27,7 +27,9 @@ class _RunPolicy(Lenient):
     @model_validator(mode="before")
     @classmethod
     def _from_deprecated(cls, values: Any) -> Any:
-        return with_old_keys(values) if isinstance(values, dict) else values
+        if isinstance(values, dict):
+            values |= with_old_keys(values)  # in place: an error shows the body with what was filled in
+        return values
 
 
 class FlowRunPolicy(_RunPolicy):
