@@ -56,15 +56,13 @@ class Request:
         return f"{self.scope.get('scheme', 'http')}://{host}{self.scope.get('root_path', '')}/"
 
     async def read(self, limit: int) -> bytes:
-        """Read the whole body; raises PayloadTooLarge beyond `limit` bytes."""
-        message = await self._receive()
+        """Read the whole body; raises PayloadTooLarge beyond `limit` bytes, BadRequest when the client went away."""
+        message = await self._next()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
             parts, size = [body], len(body)
             while message.get("more_body"):
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    raise errors.BadRequest("The client went away before the end of the body.")
+                message = await self._next()
                 size += len(message.get("body", b""))
                 if size > limit:
                     raise errors.PayloadTooLarge(f"The request body is larger than {limit} bytes.")
@@ -74,3 +72,10 @@ class Request:
             raise errors.PayloadTooLarge(f"The request body is larger than {limit} bytes.")
         self.content = body
         return body
+
+    async def _next(self) -> dict[str, Any]:
+        """The next piece of the body. A client that dies after its headers has sent no empty body, but none at all."""
+        message: dict[str, Any] = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise errors.BadRequest("The client went away before the end of the body.")
+        return message

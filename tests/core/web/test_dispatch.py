@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import logging
 from typing import Any
@@ -185,6 +186,20 @@ def test_large_bodies(make_kernel: MakeKernel) -> None:
     kernel = make_kernel(Acme(), settings={"PREFECT_KERNEL_MAX_BODY_BYTES": 100})
     assert kernel.client.post("/acme/orders", json={"kind": "x" * 50}).status == 201
     assert kernel.client.post("/acme/orders", json={"kind": "x" * 100}).status == 413
+
+
+@pytest.mark.parametrize("came", [None, b"", b'{"kind":'])
+def test_clients_that_die_before_their_body(kernel: KernelUnderTest, came: bytes | None) -> None:
+    """A head without the body that it announces is no request with an empty body: many routes would act on that."""
+    messages: list[dict[str, Any]] = [] if came is None else [{"type": "http.request", "body": came, "more_body": True}]
+    coming = iter([*messages, {"type": "http.disconnect"}])
+
+    async def receive() -> dict[str, Any]:
+        return next(coming)
+
+    request = web.Request(kernel.kernel, {"type": "http", "headers": []}, receive, {})
+    with pytest.raises(errors.BadRequest):
+        asyncio.run(request.read(1000))
 
 
 def test_fields_of_newer_clients(make_kernel: MakeKernel, caplog: pytest.LogCaptureFixture) -> None:
