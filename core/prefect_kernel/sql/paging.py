@@ -15,29 +15,35 @@ Sort = tuple[sa.ColumnElement[Any], bool]
 _SIZES = (10, 50, 200)
 """Pages are planned for as many rows as the smallest of these that holds them."""
 
+_DEPTHS = (200, 1000, 5000)
+"""Later pages are planned as if they ended at the smallest of these rows that holds them; still later ones anew."""
+
 
 class PageStatement(Statement):
     """A page whose plan PostgreSQL makes once, and not for each request.
 
     A plan that is kept knows no parameters, and guesses that a page is a tenth of the table and begins after another;
     since that looks dear, PostgreSQL plans anew each time, which takes longer than reading ten rows. So the statement
-    itself says how much a page holds at most, and that a first page is one.
+    itself says how much a page holds at most, and that a first page is one or how deep in the list a later one is.
     """
 
     __slots__ = ("_make", "_sized")
 
-    def __init__(self, make: Callable[[int | None, bool], ByDialect]) -> None:
-        """`make` gives the expressions for pages of at most so many rows (None: unbounded), first ones or any."""
-        super().__init__(make(None, False), raw=True)
+    def __init__(self, make: Callable[[int | None, int | None], ByDialect]) -> None:
+        """`make` gives the expressions for pages of at most so many rows that end before so many (None: unbounded).
+
+        An end of 0 says that nothing comes before the page.
+        """
+        super().__init__(make(None, None), raw=True)
         self._make = make
-        self._sized: dict[tuple[int, bool], Statement] = {}
+        self._sized: dict[tuple[int, int | None], Statement] = {}
 
     def bind(self, params: Mapping[str, Any]) -> Call:
-        limit = params["limit"]
+        limit, offset = params["limit"], params["offset"]
         size = next((size for size in _SIZES if limit <= size), None)
         if size is None:
             return Call(self, params)
-        kind = size, not params["offset"]
+        kind = size, next((depth for depth in _DEPTHS if offset + limit <= depth), None) if offset else 0
         statement = self._sized.get(kind)
         if statement is None:
             statement = self._sized[kind] = Statement(self._make(*kind), raw=True)
@@ -62,10 +68,10 @@ def page_statement(
     then read in sorted order and the results are merged, where an index has (alternative, sort key).
     """
     rowid: sa.ColumnElement[Any] = sa.literal_column(f"{table.name}.rowid")
-    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None, first=False)
+    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None, None)
 
-    def make(size: int | None, first: bool) -> ByDialect:
-        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size, first=first)
+    def make(size: int | None, depth: int | None) -> ByDialect:
+        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size, depth)
         # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
         return ByDialect(sqlite, other.order_by(_ordered(sort)))
 
@@ -85,19 +91,23 @@ def _page(
     alternatives: Sequence[sa.ColumnElement[bool]],
     key: sa.ColumnElement[Any],
     size: int | None,
-    *,
-    first: bool,
+    depth: int | None,
 ) -> sa.Select[Any]:
     limit, offset = sa.bindparam("limit", type_=sa.Integer()), sa.bindparam("offset", type_=sa.Integer())
     keys: sa.Select[Any] | sa.CompoundSelect[Any]
+    sort_key = sort[0].label("sort_key")
     if len(alternatives) > 1:
-        select = sa.select(key.label("at"), sort[0].label("sort_key")).select_from(table)
+        select = sa.select(key.label("at"), sort_key).select_from(table)
         keys = sa.union_all(*(select.where(one, *conditions) for one in alternatives))
         keys = keys.order_by(_ordered((keys.selected_columns["sort_key"], sort[1])))
     else:
-        keys = sa.select(key.label("at")).select_from(table).where(*alternatives, *conditions).order_by(_ordered(sort))
+        found = [key.label("at"), sort_key] if depth else [key.label("at")]
+        keys = sa.select(*found).select_from(table).where(*alternatives, *conditions).order_by(_ordered(sort))
+    if depth:
+        nearest = keys.limit(sa.literal_column(str(depth))).subquery("nearest")
+        keys = sa.select(nearest.c.at).order_by(_ordered((nearest.c.sort_key, sort[1])))
     keys = keys.limit(limit)
-    page = (keys if first else keys.offset(offset)).subquery("page")
+    page = (keys if depth == 0 else keys.offset(offset)).subquery("page")
     if size is not None:
         page = sa.select(page.c.at).limit(sa.literal_column(str(size))).subquery("sized_page")
     # An outer join, though every row is found: it keeps SQLite from joining in another order.

@@ -271,3 +271,27 @@ ALTER TABLE kernel_task_claim ADD COLUMN token UUID;
 
 UPDATE kernel_alembic_version SET version_num='0012' WHERE kernel_alembic_version.version_num = '0011';
 
+CREATE TABLE kernel_flow_run_count (
+    backend INTEGER NOT NULL, 
+    runs BIGINT NOT NULL, 
+    CONSTRAINT pk_kernel_flow_run_count PRIMARY KEY (backend)
+);
+
+CREATE OR REPLACE FUNCTION kernel_flow_run_count() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ DECLARE number BIGINT; made BOOLEAN; BEGIN IF TG_OP = 'TRUNCATE' THEN DELETE FROM kernel_flow_run_count WHERE backend <> 0; UPDATE kernel_flow_run_count SET runs = 0; RETURN NULL; END IF; SELECT count(*) INTO number FROM changed; IF number = 0 THEN RETURN NULL; END IF; IF TG_OP = 'DELETE' THEN number := -number; END IF; INSERT INTO kernel_flow_run_count AS c (backend, runs) VALUES (pg_backend_pid(), number) ON CONFLICT (backend) DO UPDATE SET runs = c.runs + excluded.runs RETURNING xmax = 0 INTO made; IF made AND (SELECT count(*) FROM kernel_flow_run_count) > 64 THEN PERFORM FROM kernel_flow_run_count WHERE backend = 0 FOR UPDATE SKIP LOCKED; IF FOUND THEN WITH ended AS (DELETE FROM kernel_flow_run_count WHERE backend IN (SELECT backend FROM kernel_flow_run_count WHERE backend <> 0 AND backend NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL) FOR UPDATE SKIP LOCKED) RETURNING runs) UPDATE kernel_flow_run_count SET runs = runs + (SELECT coalesce(sum(runs), 0) FROM ended) WHERE backend = 0; END IF; END IF; RETURN NULL; END $$;
+
+DROP TRIGGER IF EXISTS kernel_flow_run_count_insert ON flow_run;
+
+CREATE TRIGGER kernel_flow_run_count_insert AFTER INSERT ON flow_run REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION kernel_flow_run_count();
+
+DROP TRIGGER IF EXISTS kernel_flow_run_count_delete ON flow_run;
+
+CREATE TRIGGER kernel_flow_run_count_delete AFTER DELETE ON flow_run REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION kernel_flow_run_count();
+
+DROP TRIGGER IF EXISTS kernel_flow_run_count_truncate ON flow_run;
+
+CREATE TRIGGER kernel_flow_run_count_truncate AFTER TRUNCATE ON flow_run FOR EACH STATEMENT EXECUTE FUNCTION kernel_flow_run_count();
+
+INSERT INTO kernel_flow_run_count (backend, runs) SELECT 0, count(*) FROM flow_run;
+
+UPDATE kernel_alembic_version SET version_num='0013' WHERE kernel_alembic_version.version_num = '0012';
+

@@ -271,3 +271,5 @@ ALTER TABLE kernel_task_claim ADD COLUMN token CHAR(36);
 
 UPDATE kernel_alembic_version SET version_num='0012' WHERE kernel_alembic_version.version_num = '0011';
 
+UPDATE kernel_alembic_version SET version_num='0013' WHERE kernel_alembic_version.version_num = '0012';
+

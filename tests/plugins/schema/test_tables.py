@@ -25,10 +25,11 @@ UNDECLARED = {
     "alembic_version",
     "kernel_alembic_version",
     "deployment_version",
+    "kernel_flow_run_count",
     "kernel_flow_run_stale",
     "kernel_flow_run_tally",
 }
-"""In the database, and read by nobody as a table of a slice (the last two in SQL text, by `flow_runs/tallies.py`)."""
+"""In the database, and read by nobody as a table of a slice (the last three in SQL text, by `flow_runs`)."""
 
 NAMES = {
     types.UUID: ("CHAR(36)", "uuid"),
