@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6), (0, 59), (1970, 2099))
+_DAYS_OF_MONTH = 2
 _RANDOM = re.compile(r"^(?P<kind>h|r)(\((?P<low>\d+)-(?P<high>\d+)\))?(\/(?P<step>\d+))?$")
 
 
@@ -48,6 +49,8 @@ def parse(text: str) -> str:
     lowered = text.lower()
     fields = [_drawn(lowered, i, field) for i, field in enumerate(lowered.split())]
     expression = " ".join(fields)
+    if len(fields) > _DAYS_OF_MONTH and "w" in fields[_DAYS_OF_MONTH]:
+        raise BadCron("the weekday nearest to a day is not known to Prefect")  # to later croniters it is
     try:
         croniter.expand(expression)
     except (CroniterError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

@@ -7,13 +7,16 @@ import os
 import random
 import subprocess
 import zoneinfo
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from prefect_kernel_plugins.schedules.dates import Unevaluable, dates
+from prefect_kernel_plugins.schedules.models import CronSchedule, IntervalSchedule, RRuleSchedule
 
 _SCRIPT = """
 import datetime, json, sys
@@ -24,7 +27,12 @@ for schedule, n, start, end in json.load(sys.stdin):
     moment = datetime.datetime.fromisoformat
     found = []
     try:
-        for date in kind(**schedule)._get_dates_generator(n=n, start=moment(start), end=moment(end)):
+        made = kind(**schedule)
+    except Exception as error:
+        out.append([one["msg"] for one in error.errors()])
+        continue
+    try:
+        for date in made._get_dates_generator(n=n, start=moment(start), end=moment(end)):
             found.append(str(date))
     except Exception:
         found.append("error")
@@ -35,7 +43,8 @@ CASES = int(os.environ.get("PREFECT_KERNEL_SCHEDULE_CASES", "200"))
 SEED = int(os.environ.get("PREFECT_KERNEL_SCHEDULE_SEED", "20261121"))
 ONLY = os.environ.get("PREFECT_KERNEL_SCHEDULE_KIND")
 """cron, interval or rrule; all kinds unless it is said."""
-KINDS = ["cron", "interval", "rrule"]
+_KINDS: dict[str, type[BaseModel]] = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
+KINDS = list(_KINDS)
 ZONES = sorted(
     name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith(("posix", "right"))
 )
@@ -44,25 +53,63 @@ ZONES = sorted(
 pytestmark = [pytest.mark.reference, pytest.mark.timeout(300 + CASES)]
 
 
-def _field(rng: random.Random, low: int, high: int) -> str:
-    some = [str(rng.randint(low, high)) for _ in range(3)]
-    return rng.choice(["*", "*", some[0], ",".join(some), f"*/{rng.randint(1, high)}", f"{some[0]}-{some[1]}"])
+CHANGING = ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca",
+            "Pacific/Chatham", "America/St_Johns", "Antarctica/Troll", "Asia/Beirut", "America/Havana"]  # fmt: skip
+DAYS, MONTHS = "sun mon tue wed thu fri sat".split(), "jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+
+def _item(rng: random.Random, low: int, high: int, names: list[str]) -> str:
+    def value() -> str:
+        number = rng.randint(low, high)
+        name = names[number - low] if names and rng.random() < 0.4 else str(number)
+        return name.upper() if rng.random() < 0.3 else name
+
+    step = rng.randint(1, max(2, high // 3))
+    return rng.choice(["*", value(), f"*/{step}", f"{value()}-{value()}", f"{value()}-{value()}/{step}"])
+
+
+def _field(rng: random.Random, low: int, high: int, names: Sequence[str] = ()) -> str:
+    if rng.random() < 0.3:
+        return "*"
+    return ",".join(_item(rng, low, high, list(names)) for _ in range(rng.choice([1, 1, 2, 3])))
+
+
+def _cron(rng: random.Random) -> str:
+    """Five fields, six or seven, mostly good."""
+    if rng.random() < 0.03:
+        return rng.choice(["@hourly", "@daily", "@weekly", "@monthly", "@yearly", "@reboot"])
+    day = rng.randint(1, 28)
+    second = f"{rng.choice(DAYS)}#{rng.randint(1, 5)}"
+    fields = [
+        _field(rng, 0, 59),
+        _field(rng, 0, 23),
+        rng.choice(["*", "?", "L", f"l,{day}", f"{day}W", *[_field(rng, 1, 31)] * 6]),
+        _field(rng, 1, 12, MONTHS),
+        rng.choice(["*", "?", "l5", "0#6", second, f"{second},fri#1", f"{second},fri", *[_field(rng, 0, 6, DAYS)] * 6]),
+    ]
+    if rng.random() < 0.2:
+        fields.append(_field(rng, 0, 59))
+        if rng.random() < 0.3:
+            fields.append(rng.choice(["*", "2026-2030", "2027/2", "2030,2026"]))
+    if rng.random() < 0.02:
+        fields[rng.randrange(len(fields))] = rng.choice(["60", "-1", "x", "*/0", "5-", "R", "h", "1.5", "*-5", "1,,2"])
+    return " ".join(fields)
+
+
+def _near_a_change(start: datetime, zone: str) -> datetime:
+    """A moment within a day of the next change of clocks, if there is one within a year."""
+    place = zoneinfo.ZoneInfo(zone)
+    for days in range(366):
+        moment = start + timedelta(days=days)
+        if moment.astimezone(place).utcoffset() != (moment + timedelta(days=1)).astimezone(place).utcoffset():
+            return moment
+    return start
 
 
 def _schedule(rng: random.Random) -> dict[str, Any]:
-    zone, kind = rng.choice(ZONES), KINDS.index(ONLY) if ONLY else rng.randrange(3)
+    zone, kind = rng.choice(rng.choice([ZONES, CHANGING])), KINDS.index(ONLY) if ONLY else rng.randrange(3)
     if kind == 0:
-        days = rng.choice(["*", "*", "mon-fri", "sun#2", "l5", _field(rng, 0, 6)])
-        fields = [
-            _field(rng, 0, 59),
-            _field(rng, 0, 23),
-            rng.choice(["L", _field(rng, 1, 31)]),
-            _field(rng, 1, 12),
-            days,
-        ]
-        if rng.random() < 0.2:
-            fields.append(_field(rng, 0, 59))
-        return {"cron": " ".join(fields), "timezone": zone, "day_or": rng.random() < 0.7}
+        return {"cron": _cron(rng), "timezone": zone, "day_or": rng.random() < 0.7}
     anchor = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=rng.randrange(10**8))
     if kind == 1:
         seconds = rng.choice([900.0, 3600.0, 86400.0, 604800.0, float(rng.randint(60, 10**6)), rng.uniform(60, 10**6)])
@@ -120,7 +167,11 @@ def test_same_dates(reference_python: Path) -> None:
         start = datetime(rng.randint(2025, 2034), rng.choice([1, 3, 4, 7, 9, 10, 11]), rng.randint(1, 28), tzinfo=UTC)
         start += timedelta(seconds=rng.randrange(86400), microseconds=rng.choice([0, 5]))
         end = start + timedelta(days=rng.choice([3, 40, 400]))
-        jobs.append((_schedule(rng), rng.choice([3, 40]), start.isoformat(), end.isoformat()))
+        schedule = _schedule(rng)
+        if rng.random() < 0.3:
+            start = _near_a_change(start, schedule["timezone"])
+            end = start + timedelta(days=rng.choice([3, 40]))
+        jobs.append((schedule, rng.choice([3, 40]), start.isoformat(), end.isoformat()))
     answer = subprocess.run(
         [str(reference_python), "-c", _SCRIPT], input=json.dumps(jobs), capture_output=True, text=True, check=True
     )
@@ -128,10 +179,13 @@ def test_same_dates(reference_python: Path) -> None:
     for (schedule, n, begin, until), expected in zip(jobs, theirs, strict=True):
         found = []
         try:
+            _KINDS[next(kind for kind in KINDS if kind in schedule)].model_validate(schedule)
             for date in dates(schedule, n, datetime.fromisoformat(begin), datetime.fromisoformat(until)):
                 found.append(str(date))  # noqa: PERF401 - what was found before an error counts
         except Unevaluable:
             found.append("error")
+        except ValidationError as error:
+            found = [one["msg"] for one in error.errors()]
         assert found == expected, (schedule, begin, until)
 
 
