@@ -2,11 +2,12 @@
 
 A message that was handed out is the worker's for a time (its lease), which may be renewed. When that runs out it is
 handed out again, and put aside as dead after some deliveries. Kept in memory, as Python Prefect does: what is lost with
-the process is the wish to clean up, not a run.
+the process is the wish to clean up, not a run. There is room for so many: what nobody fetches makes way for new.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 WORN_OUT = "max_delivery_attempts_reached"
 BATCH = 100
 """Leases that are ended in one go."""
+MOST = 10_000
+"""Messages that wait or are reserved, of all pools together; and as many that are dealt with, and that are dead."""
+
+log = logging.getLogger("prefect_kernel.work_pools")
 
 
 @dataclass
@@ -64,7 +69,13 @@ class CleanupQueue:
         self.dead: dict[str, tuple[Message, str]] = {}
         """Put aside, with the reason."""
         self._done: dict[str, tuple[Message, datetime]] = {}
+        """Dealt with, and when; the oldest first."""
         self._keys: dict[tuple[str, str], str] = {}
+        self._of_pool: dict[str, dict[str, Message]] = {}
+        """`messages` by pool."""
+        self._reserved: dict[str, Message] = {}
+        """Those of `messages` that a worker has."""
+        self._dropped = 0
         self.exchange: Exchange | None = None
         """Set while other server processes can be told."""
         self.dispatcher = Dispatcher(self)
@@ -91,6 +102,8 @@ class CleanupQueue:
         if known is None:
             known = self.messages[id] = Message(id, key, pool_id, kind, target, data or {}, queue_id)
             self._keys[(pool_id, key)] = id
+            self._of_pool.setdefault(pool_id, {})[id] = known
+            self._make_room()
             if self.exchange is not None and not self.dispatcher.has_workers(pool_id):
                 self.exchange.offer(known)
         elif known.id == id and (known.key, known.pool_id) != (key, pool_id):
@@ -103,7 +116,7 @@ class CleanupQueue:
         """Tell other server processes of what waits for a pool that has no worker here."""
         if self.exchange is None or self.dispatcher.has_workers(pool_id):
             return
-        waiting = (one for one in self.messages.values() if one.pool_id == pool_id and one.token is None)
+        waiting = (one for one in self._of_pool.get(pool_id, {}).values() if one.token is None)
         for message in islice(waiting, most):
             self.exchange.offer(message)
 
@@ -117,18 +130,44 @@ class CleanupQueue:
     def _forget_done(self) -> None:
         """Messages that were dealt with are known for some time, where a setting says so."""
         seconds = self._settings.cleanup_completed_idempotency_retention_seconds
-        if seconds is None:
-            return
-        horizon = self.now - timedelta(seconds=seconds)
-        for id in [id for id, (_, done) in self._done.items() if done <= horizon]:
-            message, _ = self._done.pop(id)
-            self._keys.pop((message.pool_id, message.key), None)
+        horizon = None if seconds is None else self.now - timedelta(seconds=seconds)
+        while self._done:
+            id, (message, done) = next(iter(self._done.items()))
+            if len(self._done) <= MOST and (horizon is None or done > horizon):
+                return
+            del self._done[id]
+            self._forget_key(message)
+
+    def _forget_key(self, message: Message) -> None:
+        if self._keys.get((message.pool_id, message.key)) == message.id:
+            del self._keys[(message.pool_id, message.key)]
+
+    def _make_room(self) -> None:
+        """Drop the oldest of the messages that wait, when there are too many."""
+        while len(self.messages) > MOST:
+            message = next((one for one in self.messages.values() if one.token is None), None)
+            if message is None:
+                return  # workers have all of them
+            self._remove(message)
+            self._forget_key(message)
+            if self._dropped % MOST == 0:
+                log.warning("more than %s messages wait to be cleaned up; the oldest are dropped", MOST)
+            self._dropped += 1
+
+    def _remove(self, message: Message) -> None:
+        """A message neither waits nor is reserved any longer."""
+        del self.messages[message.id]
+        self._reserved.pop(message.id, None)
+        of_pool = self._of_pool[message.pool_id]
+        del of_pool[message.id]
+        if not of_pool:
+            del self._of_pool[message.pool_id]
 
     def reserve(self, pool_id: str, kinds: Collection[str], queue_ids: Collection[str] | None) -> Message | None:
         """The oldest waiting message of these kinds, now reserved; with `queue_ids` only of those queues."""
         self.expire(BATCH, pool_id)
-        for message in list(self.messages.values()):
-            if message.pool_id != pool_id or message.token is not None or message.kind not in kinds:
+        for message in list(self._of_pool.get(pool_id, {}).values()):
+            if message.token is not None or message.kind not in kinds:
                 continue
             if queue_ids is not None and message.queue_id not in queue_ids:
                 continue
@@ -137,6 +176,7 @@ class CleanupQueue:
                 continue
             message.deliveries += 1
             message.token, message.expires = token_urlsafe(32), self._lease()
+            self._reserved[message.id] = message
             return message
         return None
 
@@ -145,7 +185,11 @@ class CleanupQueue:
 
     def _put_aside(self, message: Message) -> None:
         message.token = message.expires = None
-        self.dead[message.id] = (self.messages.pop(message.id), WORN_OUT)
+        self._remove(message)
+        self.dead[message.id] = (message, WORN_OUT)
+        while len(self.dead) > MOST:
+            oldest, _ = self.dead.pop(next(iter(self.dead)))
+            self._forget_key(oldest)
 
     def _give_back(self, message: Message) -> bool:
         """End a reservation; False when the message was delivered too often."""
@@ -153,6 +197,7 @@ class CleanupQueue:
             self._put_aside(message)
             return False
         message.token = message.expires = None
+        self._reserved.pop(message.id, None)
         return True
 
     def _refused(self, pool_id: str, id: str, token: str) -> Outcome | None:
@@ -178,7 +223,10 @@ class CleanupQueue:
         refused = self._refused(pool_id, id, token)
         if refused is not None:
             return refused
-        self._done[id] = (self.messages.pop(id), self.now)
+        message = self.messages[id]
+        self._remove(message)
+        self._done[id] = (message, self.now)
+        self._forget_done()
         return Outcome("accepted")
 
     def release(self, pool_id: str, id: str, token: str) -> Outcome:
@@ -203,7 +251,7 @@ class CleanupQueue:
     def expire(self, limit: int, pool_id: str | None = None) -> int:
         """End leases that have run out, at most `limit`; how many."""
         now, ended = self.now, 0
-        for message in list(self.messages.values()):
+        for message in list(self._reserved.values()):
             if message.expires is None or message.expires > now or pool_id not in (None, message.pool_id):
                 continue
             if self._give_back(message):

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from prefect_kernel.testing import KernelUnderTest
+from prefect_kernel_plugins.work_pools import cleanup
 from prefect_kernel_plugins.work_pools.cleanup import queue_of
 from tests.plugins.work_pools.support import pool
 from tests.support.fixtures import ServerFactory
@@ -201,3 +202,55 @@ def test_the_reconciler(kernel: KernelUnderTest) -> None:
         kernel.tick("cleanup-reconciler")
     assert not queue.messages
     assert queue.dead["a"][1] == "max_delivery_attempts_reached"
+
+
+def test_there_is_room_for_so_many(kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody fetches makes way for what is new; what is dealt with, or dead, is not known for ever."""
+    monkeypatch.setattr(cleanup, "MOST", 4)
+    queue = cleanup.CleanupQueue(kernel.kernel)
+
+    def put(id: str, pool_id: str = "p") -> str:
+        return queue.enqueue(id, f"key {id}", pool_id, KIND, {}).id
+
+    for id in "abcd":
+        put(id)
+    first = queue.reserve("p", [KIND], None)
+    assert first is not None
+    assert first.id == "a"
+    put("e", "other")
+    assert list(queue.messages) == ["a", "c", "d", "e"], "what a worker has stays"
+    assert queue.enqueue("x", "key b", "p", KIND, {}).id == "x", "what was dropped may come again"
+    assert first.token is not None
+    assert queue.ack("p", "a", first.token).status == "accepted"
+    assert queue.enqueue("y", "key a", "p", KIND, {}).id == "a", "what is done is not done again"
+    for n in range(10):
+        put(f"n{n}")
+        while (message := queue.reserve("p", [KIND], None)) is not None:
+            assert message.token is not None
+            assert queue.ack("p", message.id, message.token).status == "accepted"
+    assert len(queue._done) == 4
+    assert len(queue._keys) == len(queue.messages) + len(queue._done) + len(queue.dead)
+    for n in range(10):
+        put(f"m{n}")
+        for _ in range(3):
+            assert queue.reserve("p", [KIND], None) is not None
+            kernel.clock.advance(seconds=31)
+            queue.expire(100)
+    assert list(queue.dead) == ["m6", "m7", "m8", "m9"]
+    assert len(queue._keys) == len(queue.messages) + len(queue._done) + len(queue.dead)
+    assert set(queue._of_pool) == {"other"}
+    assert not queue._reserved
+
+
+def test_what_is_handed_out_again_keeps_its_place(kernel: KernelUnderTest) -> None:
+    """The oldest message is the next one, also when a worker had it before."""
+    queue = queue_of(kernel.kernel)
+    for id in "ab":
+        queue.enqueue(id, id, "p", KIND, {})
+    first = queue.reserve("p", [KIND], None)
+    assert first is not None
+    assert first.token is not None
+    assert queue.release("p", "a", first.token).status == "accepted"
+    again = queue.reserve("p", [KIND], None)
+    assert again is not None
+    assert (again.id, again.deliveries) == ("a", 2)
