@@ -1,8 +1,9 @@
 """Where values come from: the environment, `.env`, `prefect.toml`, `pyproject.toml` and the active profile.
 
 The order, and which of several names wins, are those of Prefect, oddities included: clients and server read the same
-files and must understand them alike. One pass reads each file once; pydantic-settings would read all of them once for
-each of forty groups, and takes longer to import than the rest of the kernel's settings.
+files and must understand them alike. pydantic-settings is not used: what it gives does not say where and under which
+name a value was found, which `prefect-kernel settings` and the sentences about bad values need; it would read all files
+once for each of forty groups; and it takes 20 ms to import where a start has 700.
 """
 
 from __future__ import annotations
