@@ -51,15 +51,18 @@ def talk(
         }  # fmt: skip
         waiting: list[dict[str, Any]] = [{"type": "websocket.connect"}]
         waiting += [{"type": "websocket.receive", "text": frame} for frame in frames]
+        gone: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         if not stays:
             waiting.append({"type": "websocket.disconnect", "code": 1000})
 
         async def receive() -> dict[str, Any]:
-            return waiting.pop(0) if waiting else await asyncio.Future()
+            return waiting.pop(0) if waiting else await gone
 
         async def send(message: dict[str, Any]) -> None:
             kind = message["type"].removeprefix("websocket.")
             told.append(message["text"] if kind == "send" else (kind, message.get("reason")))
+            if kind == "close" and not gone.done():
+                gone.set_result({"type": "websocket.disconnect", "code": 1000})
 
         async with asyncio.timeout(10):
             await kernel.kernel(scope, receive, send)

@@ -164,18 +164,22 @@ async def quart_request(kernel: Kernel, scope: dict[str, Any], receive: Any, sen
 async def quart_socket(kernel: Kernel, scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Serve a blueprint's WebSocket; where callers must say who they are, the headers of its opening do."""
     authentication = kernel.dispatcher.authentication
-    if authentication is not None:
-        opening = {**scope, "method": "GET"}
-        try:
-            await authentication(
-                Request(kernel, opening, receive, {}), Endpoint("GET", scope["path"], _nowhere, permission="run")
-            )
-        except Exception as error:
-            if not isinstance(error, HttpError):
-                log.error("WebSocket %s: nobody can be authenticated", scope["path"], exc_info=error)
-            await WebSocket(kernel, opening, receive, send, {}).refuse()
-            return
-    await kernel.quart(scope, receive, send)
+    if authentication is None:
+        await kernel.quart(scope, receive, send)
+        return
+    opening = {**scope, "method": "GET"}
+    socket = WebSocket(kernel, opening, receive, send, {})
+    try:
+        await authentication.opening(socket, Request(kernel, opening, receive, {}))
+    except Exception as error:
+        if not isinstance(error, HttpError):
+            log.error("WebSocket %s: nobody can be authenticated", scope["path"], exc_info=error)
+        await socket.refuse()
+        return
+    try:
+        await kernel.quart(scope, receive, send)
+    finally:
+        authentication.open_sockets.remove(socket)
 
 
 async def _nowhere(request: Request) -> Reply:

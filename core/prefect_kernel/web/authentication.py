@@ -6,9 +6,11 @@ import asyncio
 import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from .. import errors
+from .open_sockets import Opened, OpenSockets
 
 if TYPE_CHECKING:
     from .group import Endpoint
@@ -32,6 +34,8 @@ class Caller:
     """The most that they may do; each of `read`, `run`, `edit` and `admin` includes what comes before it."""
     way: str = ""
     """How they have shown it: the name of the authenticator that knows them."""
+    until: datetime | None = None
+    """When what they have shown ends; a WebSocket that is open then is closed."""
 
     def may(self, permission: str) -> bool:
         """Whether they may do what needs that permission."""
@@ -44,6 +48,10 @@ class Authenticator(Protocol):
 
     Two attributes may say more: `interactive`, that the web interface is to ask people for what lets them in (it sends
     it as basic authentication), and `ambient`, that browsers need to send nothing, as behind a proxy that knows them.
+
+    Where callers can be shut out again, `async def still(kernel, opened)` says who they are now: for a list of pairs of
+    a WebSocket and the token of its first message, a list of callers and None, in that order. It is asked every few
+    seconds about all open sockets that it has let in; those of who is not known any more are closed.
     """
 
     name: str
@@ -82,21 +90,24 @@ class Authentication:
         self._ways = [(way, None if plugin in trusted else seconds) for plugin, way in ways]
         self.interactive = any(getattr(way, "interactive", False) for _, way in ways)
         """Whether the login page of the web interface is of use."""
+        self.open_sockets = OpenSockets()
 
     async def __call__(self, request: Request, endpoint: Endpoint | None) -> None:
         """Let a request pass, or raise Unauthorized or Forbidden; `endpoint` is None where there is no such route."""
         if endpoint is not None and endpoint.open_:
             return
+        caller, _, _ = await self._known(request)
+        request.state["caller"] = caller
+        if endpoint is not None and not caller.may(endpoint.permission):
+            raise errors.Forbidden(f"This needs the permission {endpoint.permission!r}, which {caller.name} lacks.")
+
+    async def _known(self, request: Request) -> tuple[Caller, Authenticator, float | None]:
         for way, seconds in self._ways:
             async with asyncio.timeout(seconds):
                 caller = await way.request(request)
             if caller is not None:
-                break
-        else:
-            raise errors.Unauthorized
-        request.state["caller"] = caller
-        if endpoint is not None and not caller.may(endpoint.permission):
-            raise errors.Forbidden(f"This needs the permission {endpoint.permission!r}, which {caller.name} lacks.")
+                return caller, way, seconds
+        raise errors.Unauthorized
 
     async def recognised(self, request: Request) -> bool:
         """Whether somebody is known without anything that they could send by themselves, as behind a proxy."""
@@ -107,11 +118,19 @@ class Authentication:
                         return True
         return False
 
+    async def opening(self, socket: WebSocket, request: Request) -> None:
+        """Know who opens a socket by the headers alone, or raise Unauthorized or Forbidden; otherwise as `socket`."""
+        caller, way, seconds = await self._known(request)
+        if not caller.may(socket.permission):
+            raise errors.Forbidden(f"This needs the permission {socket.permission!r}, which {caller.name} lacks.")
+        self.open_sockets.add(Opened(socket, None, way, seconds, caller))
+
     async def socket(self, socket: WebSocket, token: str | None) -> Caller | None:
-        """Who has opened a socket; None when nobody knows them."""
+        """Who has opened a socket; None when nobody knows them. While it is open, they are asked about again."""
         for way, seconds in self._ways:
             async with asyncio.timeout(seconds):
                 caller = await way.socket(socket, token)
             if caller is not None:
+                self.open_sockets.add(Opened(socket, token, way, seconds, caller))
                 return caller
         return None

@@ -296,6 +296,9 @@ class Dispatcher:
         except Exception:
             log.exception("WebSocket %s (plugin %s) failed", endpoint.path, endpoint.plugin)
             await socket.close(1011, "Internal Server Error")
+        finally:
+            if self.authentication is not None:
+                self.authentication.open_sockets.remove(socket)
         return True
 
 

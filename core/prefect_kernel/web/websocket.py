@@ -97,7 +97,9 @@ class WebSocket:
         await self._extension["pong"](payload)
 
     async def send(self, text: str | bytes) -> None:
-        """Send a text message (JSON bytes are sent as text)."""
+        """Send a text message (JSON bytes are sent as text); raises Disconnected once the socket is closed."""
+        if self._closed:
+            raise Disconnected
         await self._send({"type": "websocket.send", "text": text if isinstance(text, str) else text.decode()})
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

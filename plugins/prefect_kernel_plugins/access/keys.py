@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -66,21 +67,44 @@ class ApiKeys:
             if row is None:
                 return None
             self.remembered.put(kernel, digest, row)
-        name, scope, expires = row
-        if expires is not None and expires <= kernel.clock.now():
+        return self._caller(row, kernel.clock.now())
+
+    def _caller(self, row: Any, now: datetime) -> web.Caller | None:
+        if row is None:
             return None
-        return web.Caller(name, scope, self.name)
+        name, scope, expires = row
+        return None if expires is not None and expires <= now else web.Caller(name, scope, self.name, expires)
 
     async def request(self, request: web.Request) -> web.Caller | None:
         given = web.credentials(request.header("authorization"))
         return await self._known(request.kernel, None if given is None else given[1])
 
     async def socket(self, socket: web.WebSocket, token: str | None) -> web.Caller | None:
-        if token is None:
-            # Clients with PREFECT_API_KEY alone send no token to some sockets, but may send a header to all.
-            given = web.credentials(socket.header("authorization"))
-            token = None if given is None else given[1]
-        return await self._known(socket.kernel, token)
+        return await self._known(socket.kernel, _shown(socket, token))
+
+    async def still(
+        self, kernel: Kernel, opened: Sequence[tuple[web.WebSocket, str | None]]
+    ) -> list[web.Caller | None]:
+        """Who they are now: one statement about all of their keys."""
+        texts = [_shown(socket, token) for socket, token in opened]
+        keys = [key_in(text) if text is not None else None for text in texts]
+        digests = {key: digest_of(key) for key in set(keys) if key is not None}
+        rows = await kernel.storage.read(queries.keys_by_digest, list(digests.values()))
+        for digest in digests.values():
+            self.remembered.drop(digest)
+            if digest in rows:
+                self.remembered.put(kernel, digest, rows[digest])
+        now = kernel.clock.now()
+        return [None if key is None else self._caller(rows.get(digests[key]), now) for key in keys]
+
+
+def _shown(socket: web.WebSocket, token: str | None) -> str | None:
+    """What who opened a socket has shown."""
+    if token is None:
+        # Clients with PREFECT_API_KEY alone send no token to some sockets, but may send a header to all.
+        given = web.credentials(socket.header("authorization"))
+        token = None if given is None else given[1]
+    return token
 
 
 def until(now: datetime, expires: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, point_read
+from prefect_kernel.sql import Statement, Unit, in_list, point_read
 
 from .tables import api_key, user
 
@@ -34,9 +34,17 @@ _KEY_BY_DIGEST = Statement(
         api_key.c.digest == sa.bindparam("digest", type_=sa.String())
     )
 )
+_KEYS_BY_DIGEST = Statement(
+    sa.select(api_key.c.digest, api_key.c.name, api_key.c.scope, api_key.c.expires).where(
+        in_list(api_key.c.digest, "digests")
+    )
+)
 _INSERT_KEY, _KEYS = _insert(api_key), _page(api_key, KEY_SHOWN)
 _DELETE_KEY = Statement(sa.delete(api_key).where(api_key.c.name == _NAME))
 _USER_BY_NAME = Statement(sa.select(user.c.password, user.c.role, user.c.enabled).where(user.c.name == _NAME))
+_USERS_BY_NAME = Statement(
+    sa.select(user.c.name, user.c.password, user.c.role, user.c.enabled).where(in_list(user.c.name, "names"))
+)
 _SHOWN_USER = Statement(sa.select(*(user.c[name] for name in USER_SHOWN)).where(user.c.name == _NAME))
 _INSERT_USER, _USERS = _insert(user), _page(user, USER_SHOWN)
 _DELETE_USER = Statement(sa.delete(user).where(user.c.name == _NAME))
@@ -53,6 +61,18 @@ def key_by_digest(digest: str) -> Unit[Any]:
     """(name, scope, expires) of a key, or None."""
     rows = yield _KEY_BY_DIGEST(digest=digest)
     return rows[0] if rows else None
+
+
+def keys_by_digest(digests: list[str]) -> Unit[dict[str, Any]]:
+    """What `key_by_digest` gives, of those keys that there are."""
+    rows = yield _KEYS_BY_DIGEST(digests=digests)
+    return {row[0]: row[1:] for row in rows}
+
+
+def users_by_name(names: list[str]) -> Unit[dict[str, Any]]:
+    """What `user_by_name` gives, of those users that there are."""
+    rows = yield _USERS_BY_NAME(names=names)
+    return {row[0]: row[1:] for row in rows}
 
 
 @point_read

@@ -35,6 +35,10 @@ class Remembered(Generic[T]):
             self._rows.clear()
         self._rows[key] = row, kernel.clock.now() + BELIEVED
 
+    def drop(self, key: str) -> None:
+        """There is no such row any more."""
+        self._rows.pop(key, None)
+
     def forget(self) -> None:
         """Something has changed."""
         self._rows.clear()

@@ -99,10 +99,12 @@ class Me(BaseModel):
 
 
 def _forget(kernel: Kernel, way: type[ApiKeys] | type[Users]) -> None:
-    """Have this process believe nothing that it has read before."""
+    """Have this process believe nothing that it has read before, and look after its open sockets at once."""
     for _, one in kernel.plugins.collect("kernel_authenticators"):
         if isinstance(one, way):
             one.remembered.forget()
+    if kernel.dispatcher.authentication is not None:
+        kernel.dispatcher.authentication.open_sockets.hurry()
 
 
 def _caller(request: web.Request) -> web.Caller:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prefect_kernel import errors, web
@@ -95,3 +96,29 @@ class Users:
 
     async def socket(self, socket: web.WebSocket, token: str | None) -> web.Caller | None:
         return None if token is None else await self._known(socket.kernel, token)
+
+    async def still(
+        self, kernel: Kernel, opened: Sequence[tuple[web.WebSocket, str | None]]
+    ) -> list[web.Caller | None]:
+        """Who they are now: one statement about all of them; a hash is computed only where a password has changed."""
+        texts = [_shown(socket, token) for socket, token in opened]
+        names = sorted({text.partition(":")[0] for text in texts if text is not None})
+        rows = await kernel.storage.read(queries.users_by_name, names)
+        for name in names:
+            self.remembered.drop(name)
+            if name in rows:
+                self.remembered.put(kernel, name, rows[name])
+        known: dict[str, web.Caller | None] = {}
+        for text in {text for text in texts if text is not None}:
+            row = rows.get(text.partition(":")[0])
+            # Unlike at the door nobody is guessing here, so no time is spent on hiding who is there.
+            known[text] = await self._known(kernel, text) if row is not None and row[2] else None
+        return [None if text is None else known[text] for text in texts]
+
+
+def _shown(socket: web.WebSocket, token: str | None) -> str | None:
+    """What who opened a socket has shown: in its first message, or (to a blueprint) in its header."""
+    if token is not None:
+        return token
+    given = web.credentials(socket.header("authorization"))
+    return given[1] if given is not None and given[0] == "basic" else None

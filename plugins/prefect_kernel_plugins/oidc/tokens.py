@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect_kernel import web
@@ -95,7 +96,7 @@ class OidcTokens:
         if permission is None or not isinstance(name, str) or not name:
             log.info("A token of %s is refused: it gives no role that is known here, or no name.", claims.get("sub"))
             return None
-        return web.Caller(name[:200], permission, self.name)
+        return web.Caller(name[:200], permission, self.name, _moment(int(claims["exp"]) + self._leeway))
 
     async def request(self, request: web.Request) -> web.Caller | None:
         given = web.credentials(request.header("authorization"))
@@ -106,6 +107,14 @@ class OidcTokens:
             given = web.credentials(socket.header("authorization"))
             token = None if given is None else given[1]
         return await self._known(token)
+
+
+def _moment(seconds: float) -> datetime | None:
+    """A moment given in seconds since 1970; None when it is later than can be said."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _fits(key: Any, algorithm: str) -> bool:

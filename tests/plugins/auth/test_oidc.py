@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from prefect_kernel.errors import SettingsError
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
+from prefect_kernel.web import open_sockets
 from prefect_kernel_plugins.access import users
 from prefect_kernel_plugins.oidc import key_set
 from prefect_kernel_plugins.oidc.key_set import KeySet
@@ -136,6 +137,17 @@ def test_good_tokens(make_kernel: MakeKernel, keys: Path) -> None:
     assert status(kernel, f"Bearer {token(aud=['x', 'other'])}") == 200
     assert status(kernel, f"Bearer {token(exp=int(time.time()) - 20)}") == 200, "clocks differ"
     assert kernel.client.get("/ui-settings", absolute=True).json()["auth"] == "BASIC"
+
+
+def test_sockets_end_with_the_token(make_kernel: MakeKernel, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A WebSocket does not outlive the token that has opened it, also where its end cannot be told as a date."""
+    monkeypatch.setattr(open_sockets, "ROUND", 0.01)
+    kernel = make_kernel(settings=settings(keys))
+    ends = int(kernel.clock.now().timestamp()) - 31  # the leeway is 30 seconds
+    assert talk(kernel, "/api/events/in", auth(token(exp=ends)), stays=True)[2:] == [
+        ("close", "Credentials are no longer valid")
+    ]
+    assert talk(kernel, "/api/events/in", auth(token(exp=10**20)))[1:] == [SUCCESS]
 
 
 def test_bad_tokens(make_kernel: MakeKernel, keys: Path) -> None:
