@@ -14,6 +14,7 @@ ESSENTIAL = (
     "prefect_kernel_plugins.oidc",  # before passwords, which are slow to check: a token may come as one
     "prefect_kernel_plugins.access",
     "prefect_kernel_plugins.trusted_headers",
+    "prefect_kernel_plugins.csrf",
 )
 """Built-ins that cannot be switched off."""
 
@@ -64,7 +65,6 @@ DEFAULT = (
     "prefect_kernel_plugins.ui_schemas",
     "prefect_kernel_plugins.services",
     "prefect_kernel_plugins.stuck_runs",
-    "prefect_kernel_plugins.csrf",
     "prefect_kernel_plugins.metrics",
     "prefect_kernel_plugins.audit",
 )

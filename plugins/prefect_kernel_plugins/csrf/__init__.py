@@ -3,6 +3,8 @@
 - `tables`: the tokens, in the database, so that every server of one knows them
 - `queries`: making, reading and forgetting them
 - `routes`: `GET /csrf-token`, and the gate that all requests pass
+
+It cannot be switched off by leaving the plugin out, since a server whose settings ask for tokens must not do without.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from prefect_kernel.errors import SettingsError
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from prefect_kernel.testing.client import Answer
 
@@ -113,3 +114,9 @@ def test_switched_off(kernel: KernelUnderTest) -> None:
     answer = kernel.client.get("/csrf-token", params={"client": "me"})
     assert (answer.status, answer.json()) == (422, {"detail": "CSRF protection is disabled."})
     assert send(kernel, None, None).status == 200
+
+
+def test_it_cannot_be_left_out(make_kernel: MakeKernel) -> None:
+    """A server whose settings ask for tokens never does without them."""
+    with pytest.raises(SettingsError, match="csrf cannot be disabled"):
+        make_kernel(settings={"PREFECT_KERNEL_DISABLE": "csrf"})
