@@ -64,6 +64,7 @@ class HTTPConnection(asyncio.Protocol):
         self._upgrade: tuple[Handshake, bytes] | None = None
         self._refusal: bytes | None = None  # the last response, once those before it are sent
         self._deaf = False  # nothing more is read
+        self._ended = False  # the client sends no more, and reads on
         self._paused = False
         self._deadline = inf
         self._send_deadline = inf  # while the client does not read
@@ -104,10 +105,14 @@ class HTTPConnection(asyncio.Protocol):
             elif self._in_head and self._current is None and self._deadline == inf:
                 self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
 
+    def eof_received(self) -> bool:
+        """The client sends no more; what it has asked for whole is still answered."""
+        self._ended = self._current is not None and self._arriving is None
+        return self._ended
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        self._deaf = True
-        self._deadline = inf
+        self._deaf, self._deadline = True, inf
         for request in (self._current, *self._queue):
             if request is not None:
                 request.lost()
@@ -249,7 +254,7 @@ class HTTPConnection(asyncio.Protocol):
         self._current = None
         if self._refusal is not None:
             self._last_words(self._refusal)
-        elif self.hub.stopping:
+        elif self.hub.stopping or self._ended:
             self._close()
         elif self._upgrade is not None:
             self._hand_over(*self._upgrade)

@@ -121,6 +121,10 @@ class Wire:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
+    def end(self) -> None:
+        """Send no more, and read on."""
+        self.writer.write_eof()
+
     async def response(self, head: bool = False) -> Response:
         """The next response; `head`: to a HEAD request."""
         raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE)

@@ -106,6 +106,33 @@ def test_pipelined_requests_are_answered_in_order(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@pytest.mark.parametrize("more", [b"", b"GET /cut"])
+def test_half_closed_connection_has_its_answers(stage: Stage, more: bytes) -> None:
+    """Who sends no more may still read: what was asked for whole is answered, then the connection is closed."""
+
+    async def scenario(runner: ServerRunner) -> None:
+        ended = asyncio.Event()
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                return
+            await read_body(receive)
+            await ended.wait()
+            await asyncio.sleep(0.02)  # the server has seen the end of what the client sends
+            await reply(send, 200, scope["path"].encode())
+
+        async with serving(runner, app) as server:
+            wire = await server.connect()
+            wire.send(b"".join(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" % n for n in range(3)) + more)
+            wire.end()
+            ended.set()
+            for number in range(3):
+                assert (await wire.response()).body == b"/%d" % number
+            assert await wire.closed()
+
+    stage.play(scenario)
+
+
 def test_pipelined_body_that_comes_late(stage: Stage) -> None:
     """A pipelined request whose body is still to come is completed once its turn has come."""
 
