@@ -102,6 +102,9 @@ class TaskQueues:
         finally:
             self._served.subtract(keys)
             self._served = +self._served
+            for key in keys:  # a worker may bring as many as it likes: they go with it
+                if key not in self._served and key in self._queues and not self._queues[key].known:
+                    del self._queues[key]
             if not self._served:
                 self._hearing.cancel()
                 self._hearing = None

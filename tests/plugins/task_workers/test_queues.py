@@ -237,3 +237,19 @@ def test_waiting_ends_when_a_run_arrives(kernel: KernelUnderTest) -> None:
 
     assert kernel.run(story()) == (("hello", "y"), None)
     assert timedelta(0) < LOOK_AGAIN
+
+
+def test_keys_of_workers_that_have_gone_are_forgotten(kernel: KernelUnderTest) -> None:
+    """A worker may bring any number of keys; only those for which others wait, or runs, stay in memory."""
+    queues, many = queues_of(kernel), [f"key-{number}" for number in range(1000)]
+    run = defer(kernel, "key-5")
+
+    async def come_and_go() -> tuple[int, int]:
+        async with queues.serving(["key-7"]):
+            async with queues.serving(many):
+                await queues.fill(many)
+                with_them = len(queues._queues)  # noqa: SLF001 - what stays in memory is what this is about
+            return with_them, len(queues._queues)  # noqa: SLF001
+
+    assert kernel.run(come_and_go()) == (1000, 2)
+    assert taken(kernel, "key-5") == [run]
