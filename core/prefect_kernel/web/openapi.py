@@ -106,6 +106,12 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return found
 
 
+def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """A schema, where it may be a reference to one."""
+    found: dict[str, Any] = components.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return found
+
+
 def _operation(
     path: str, endpoint: Endpoint, body: dict[str, Any] | None, components: dict[str, Any]
 ) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _operation(
     }
     if body is not None:
         operation["requestBody"] = {
-            "required": not endpoint.embed or bool(body.get("required")),
+            "required": not endpoint.embed or bool(_resolved(body, components).get("required")),
             "content": {"application/json": {"schema": body}},
         }
     responses: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
+    WithJsonSchema,
     WrapSerializer,
     WrapValidator,
     field_serializer,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .evaluating import Event
 
 Labels = dict[str, str]
+Span = Annotated[timedelta, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "duration"}]})]
+"""Seconds; clients may also say it in the words of ISO 8601."""
 
 
 class Posture(str, Enum):
@@ -123,7 +126,7 @@ class EventTrigger(Trigger):
     for_each: set[str] = Field(default_factory=set)
     posture: Literal[Posture.Reactive, Posture.Proactive]
     threshold: int = 1
-    within: timedelta = Field(timedelta(seconds=0), ge=timedelta(seconds=0))
+    within: Span = Field(timedelta(seconds=0), ge=timedelta(seconds=0))
 
     @field_validator("match", mode="before")
     @classmethod
@@ -236,7 +239,7 @@ class CompositeTrigger(Trigger):
 
     type: Literal["compound", "sequence"]
     triggers: list["ServerTriggerTypes"]  # noqa: UP037 - resolved once all kinds are known
-    within: timedelta | None
+    within: Span | None
 
     def all_triggers(self) -> Iterator[AnyTrigger]:
         yield self  # type: ignore[misc]

@@ -100,7 +100,7 @@ def lateness(shape: Shape) -> Statement:
     )
 
 
-@group.post("/lateness", body=FlowRunLateness, embed=True, permission="read", response=float)
+@group.post("/lateness", body=FlowRunLateness, embed=True, permission="read", response=float | None)
 async def average_flow_run_lateness(request: web.Request, body: Any) -> web.Reply:
     """How many seconds later than expected flow runs start, on average."""
     kernel = request.kernel

@@ -26,6 +26,9 @@ def test_every_endpoint_is_described(make_kernel: MakeKernel) -> None:
     assert {"Flow", "FlowRunResponse", "TaskRun", "State", "OrchestrationResult", "FlowRunFilter"} <= names
     run = document["components"]["schemas"]["FlowRunResponse"]["properties"]
     assert run["id"] == {"type": "string", "format": "uuid"}
+    paths = document["paths"]
+    assert paths["/api/deployments/get_scheduled_flow_runs"]["post"]["requestBody"]["required"] is True
+    assert paths["/api/flow_runs/filter"]["post"]["requestBody"]["required"] is False, "all of it can be left out"
 
 
 def test_the_page_shows_the_document(make_kernel: MakeKernel) -> None:
