@@ -7,108 +7,27 @@ other server has them all within 15 seconds.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 import redis as redis_client
-from websockets.exceptions import ConnectionClosed
 
 from tests.plugins.brokers.streams import events_named, following
-from tests.plugins.events.sockets import an_event, checkpoint, events_socket, send_all
 from tests.support import services
 from tests.support.fixtures import ServerFactory
 
+from .away import FULL, PATIENCE, RECOVERY_SECONDS, answered, flush, pause, restart, sending
 from .support import select
 
-FULL = os.environ.get("PREFECT_KERNEL_FAULTS") == "full"
-PAUSE_SECONDS = 30 if FULL else 6
 KILLS = 5 if FULL else 1
-RECOVERY_SECONDS = 15.0
-PATIENCE = PAUSE_SECONDS + 15.0
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900 if FULL else 180)]
-
-
-@pytest.fixture
-def redis() -> Iterator[services.EmbeddedRedis]:
-    """A Redis of the test's own."""
-    with services.embedded_redis() as started:
-        yield started
-
-
-class Sender:
-    """Sends events to a server, a few at a time, and knows which were acknowledged."""
-
-    def __init__(self, api_url: str) -> None:
-        self._url = api_url
-        self.acknowledged: set[str] = set()
-        self.progress = asyncio.Condition()
-
-    async def run(self) -> None:
-        """Send until cancelled; begin anew when the connection breaks."""
-        while True:
-            try:
-                async with events_socket(self._url) as socket:
-                    while True:
-                        events = [an_event("test.fault") for _ in range(5)]
-                        await send_all(socket, events)
-                        await checkpoint(socket)
-                        async with self.progress:
-                            self.acknowledged |= {event["id"] for event in events}
-                            self.progress.notify_all()
-                        await asyncio.sleep(0.02)
-            except (ConnectionClosed, OSError, AssertionError):
-                await asyncio.sleep(0.1)
-
-    async def more(self, number: int = 50) -> None:
-        """Return when so many further events were acknowledged."""
-        wanted = len(self.acknowledged) + number
-        async with asyncio.timeout(60), self.progress:
-            await self.progress.wait_for(lambda: len(self.acknowledged) >= wanted)
-
-
-@asynccontextmanager
-async def sending(api_url: str) -> AsyncIterator[Sender]:
-    """A sender at work."""
-    sender = Sender(api_url)
-    task = asyncio.create_task(sender.run())
-    try:
-        yield sender
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def assert_stored(url: str, ids: set[str]) -> None:
     """All of these events are in the database."""
     stored = {id for (id,) in await select(url, "SELECT id::text FROM events")}
     assert not ids - stored, "events of clients are lost"
-
-
-def restart(redis: services.EmbeddedRedis) -> None:
-    """End Redis at once, and start it with nothing in it."""
-    redis.kill()
-    redis.start()
-
-
-def flush(redis: services.EmbeddedRedis) -> None:
-    """Empty Redis."""
-    with redis_client.Redis.from_url(redis.url) as client:
-        client.flushall()
-
-
-def pause(redis: services.EmbeddedRedis) -> None:
-    """Have Redis answer nobody for some time."""
-    with redis_client.Redis.from_url(redis.url) as client:
-        client.client_pause(PAUSE_SECONDS * 1000)
-
-
-def answered(redis: services.EmbeddedRedis) -> None:
-    """Return when Redis answers again."""
-    with redis_client.Redis.from_url(redis.url, socket_timeout=PATIENCE) as client:
-        client.ping()
 
 
 @pytest.mark.parametrize("fault", [restart, flush, pause])
