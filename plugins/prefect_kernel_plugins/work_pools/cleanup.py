@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+
+from prefect_kernel.stash import StashKey
 
 from .dispatch import Dispatcher
 
@@ -262,11 +263,11 @@ class CleanupQueue:
         return ended
 
 
-_queues: WeakKeyDictionary[Kernel, CleanupQueue] = WeakKeyDictionary()
+QUEUE = StashKey[CleanupQueue]("the messages about what workers are to clean up")
 
 
 def queue_of(kernel: Kernel) -> CleanupQueue:
     """The messages of a kernel's process."""
-    if kernel not in _queues:
-        _queues[kernel] = CleanupQueue(kernel)
-    return _queues[kernel]
+    if QUEUE not in kernel.stash:
+        kernel.stash[QUEUE] = CleanupQueue(kernel)
+    return kernel.stash[QUEUE]
