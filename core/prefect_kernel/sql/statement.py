@@ -69,6 +69,24 @@ class Compiled:
             out.append(value if encode is None or value is None else encode(value))
         return out
 
+    def argument_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+        """`arguments` of each of many mappings; an object that is the one of the row before is not encoded again."""
+        defaults, order = self._defaults, self._order
+        seen: list[Any] = [None] * len(order)
+        encoded: list[Any] = [None] * len(order)
+        out = []
+        for params in rows:
+            row = []
+            for i, (name, encode) in enumerate(order):
+                value = params[name] if name in params else defaults[name]
+                if encode is not None and value is not None:
+                    if value is not seen[i]:
+                        seen[i], encoded[i] = value, encode(value)
+                    value = encoded[i]
+                row.append(value)
+            out.append(row)
+        return out
+
     def rows(self, rows: Iterable[Any]) -> list[Any]:
         """The driver's rows with canonical values (unchanged for a raw statement)."""
         decode = self._decode

@@ -95,7 +95,7 @@ async def drive(connection: Any, unit: Unit[Any], write: bool) -> Any:
 async def _one(connection: Any, call: Call) -> Any:
     compiled = call.statement.compiled(POSTGRESQL)
     if call.many:
-        await connection.executemany(compiled.text, [compiled.arguments(p) for p in call.params])
+        await connection.executemany(compiled.text, compiled.argument_rows(call.params))
         return len(call.params)
     if compiled.returns_rows:
         return compiled.rows(await connection.fetch(compiled.text, *compiled.arguments(call.params)))

@@ -67,7 +67,7 @@ def translate(error: Exception) -> Exception:
 def _run(connection: sqlite3.Connection, call: Call) -> Any:
     compiled = call.statement.compiled(SQLITE)
     if call.many:
-        connection.executemany(compiled.text, [compiled.arguments(params) for params in call.params])
+        connection.executemany(compiled.text, compiled.argument_rows(call.params))
         return len(call.params)
     cursor = connection.execute(compiled.text, compiled.arguments(call.params))
     return compiled.rows(cursor.fetchall()) if compiled.returns_rows else cursor.rowcount
