@@ -35,6 +35,16 @@ class Lenient(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", ser_json_timedelta="float")
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("NUL characters cannot be stored")
+    return text
+
+
+Storable = Annotated[str, AfterValidator(_storable)]
+"""Text of the kernel's own tables: PostgreSQL cannot store NUL, so SQLite does not get to either."""
+
+
 def _aware(value: Any, handler: Any) -> datetime:
     try:
         moment: datetime = handler(value)

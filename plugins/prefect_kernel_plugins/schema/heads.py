@@ -22,7 +22,7 @@ PREFECT: Final = "3.8.8"
 HEAD: Final = {SQLITE: "a3b9c7d2e5f1", POSTGRESQL: "d4a7e1c93f52"}
 """Prefect's head revision, per dialect."""
 
-KERNEL_HEAD: Final = "0013"
+KERNEL_HEAD: Final = "0014"
 """The newest revision in `kernel_migrations`."""
 
 STEPS: Final = {

@@ -295,3 +295,9 @@ INSERT INTO kernel_flow_run_count (backend, runs) SELECT 0, count(*) FROM flow_r
 
 UPDATE kernel_alembic_version SET version_num='0013' WHERE kernel_alembic_version.version_num = '0012';
 
+ALTER TABLE kernel_webhook ADD COLUMN timestamp_header VARCHAR;
+
+ALTER TABLE kernel_webhook ADD COLUMN tolerance_seconds INTEGER;
+
+UPDATE kernel_alembic_version SET version_num='0014' WHERE kernel_alembic_version.version_num = '0013';
+

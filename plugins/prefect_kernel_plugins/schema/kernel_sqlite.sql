@@ -273,3 +273,9 @@ UPDATE kernel_alembic_version SET version_num='0012' WHERE kernel_alembic_versio
 
 UPDATE kernel_alembic_version SET version_num='0013' WHERE kernel_alembic_version.version_num = '0012';
 
+ALTER TABLE kernel_webhook ADD COLUMN timestamp_header VARCHAR;
+
+ALTER TABLE kernel_webhook ADD COLUMN tolerance_seconds INTEGER;
+
+UPDATE kernel_alembic_version SET version_num='0014' WHERE kernel_alembic_version.version_num = '0013';
+

@@ -13,7 +13,7 @@ from prefect_kernel.sql import Statement, Unit, in_list
 from prefect_kernel.sql.types import UUID, Timestamp
 
 from ..deployments.tables import deployment
-from .schemas import SlaBody
+from .schemas import MOST, SlaBody
 from .tables import sla as t
 from .tables import violation
 
@@ -43,11 +43,7 @@ _VIOLATIONS = Statement(
     .limit(_PAGE["limit"])
     .offset(_PAGE["offset"])
 )
-_OPEN = Statement(
-    sa.delete(violation).where(
-        violation.c.sla_id == sa.bindparam("sla", type_=UUID()), violation.c.cleared == sa.null()
-    )
-)
+_OPEN = Statement(sa.delete(violation).where(in_list(violation.c.sla_id, "ids"), violation.c.cleared == sa.null()))
 _OLD = Statement(sa.delete(violation).where(violation.c.cleared < sa.bindparam("before", type_=Timestamp())))
 
 
@@ -93,23 +89,38 @@ def _new(deployment_id: str, body: SlaBody, now: datetime) -> dict[str, Any]:
 
 
 def create(deployment_id: str, body: SlaBody, now: datetime) -> Unit[dict[str, Any]]:
-    """Store an agreement. Raises NotFound without the deployment, Conflict when it has one of that name."""
+    """Store an agreement.
+
+    Raises NotFound without the deployment, Conflict when it has one of that name, Unprocessable when it has too many.
+    """
     yield from _check_deployment(deployment_id)
-    if any(one["name"] == body.name for one in (yield from of_deployment(deployment_id))):
+    before = yield from of_deployment(deployment_id)
+    if any(one["name"] == body.name for one in before):
         raise errors.Conflict(f"The deployment has an SLA named {body.name!r} already.")
+    if len(before) >= MOST:
+        raise errors.Unprocessable(f"A deployment may have {MOST} SLAs.")
     row = _new(deployment_id, body, now)
     yield _INSERT.bind(row)
     return row
 
 
-def _change(old: dict[str, Any], body: SlaBody, now: datetime) -> Unit[dict[str, Any]]:
-    new = {**_new(old["deployment_id"], body, now), "id": old["id"], "created": old["created"]}
-    if all(new[name] == old[name] for name in _CHANGED if name != "updated"):
-        return old
-    yield _UPDATE.bind({**{f"new_{name}": new[name] for name in _CHANGED}, "sla": old["id"]})
-    if (new["kind"], new["seconds"]) != (old["kind"], old["seconds"]):
-        yield _OPEN(sla=old["id"])  # measured anew
-    return new
+def _change(pairs: list[tuple[dict[str, Any], SlaBody]], now: datetime) -> Unit[list[dict[str, Any]]]:
+    """Put new bodies in the place of old agreements: one statement for all; gives what they are now."""
+    result, changed, anew = [], [], []
+    for old, body in pairs:
+        new = {**_new(old["deployment_id"], body, now), "id": old["id"], "created": old["created"]}
+        if all(new[name] == old[name] for name in _CHANGED if name != "updated"):
+            new = old
+        else:
+            changed.append({**{f"new_{name}": new[name] for name in _CHANGED}, "sla": old["id"]})
+        if (new["kind"], new["seconds"]) != (old["kind"], old["seconds"]):
+            anew.append(old["id"])
+        result.append(new)
+    if changed:
+        yield _UPDATE.many(changed)
+    if anew:
+        yield _OPEN(ids=anew)  # measured anew
+    return result
 
 
 def replace(id: str, body: SlaBody, now: datetime) -> Unit[dict[str, Any]]:
@@ -120,7 +131,7 @@ def replace(id: str, body: SlaBody, now: datetime) -> Unit[dict[str, Any]]:
     old = as_dict(rows[0])
     if any(one["name"] == body.name and one["id"] != id for one in (yield from of_deployment(old["deployment_id"]))):
         raise errors.Conflict(f"The deployment has an SLA named {body.name!r} already.")
-    return (yield from _change(old, body, now))
+    return (yield from _change([(old, body)], now))[0]
 
 
 def delete(ids: list[str]) -> Unit[bool]:
@@ -134,14 +145,16 @@ def apply(deployment_id: str, wanted: list[SlaBody], now: datetime) -> Unit[dict
     yield from _check_deployment(deployment_id)
     before = {one["name"]: one for one in (yield from of_deployment(deployment_id))}
     done: dict[str, list[dict[str, Any]]] = {"created": [], "updated": [], "deleted": []}
+    changed = []
     for name, body in {one.name: one for one in wanted}.items():
         old = before.pop(name, None)
         if old is None:
-            row = _new(deployment_id, body, now)
-            yield _INSERT.bind(row)
-            done["created"].append(row)
+            done["created"].append(_new(deployment_id, body, now))
         else:
-            done["updated"].append((yield from _change(old, body, now)))
+            changed.append((old, body))
+    if done["created"]:
+        yield _INSERT.many(done["created"])
+    done["updated"] = yield from _change(changed, now)
     if before:
         yield from delete([one["id"] for one in before.values()])
     done["deleted"] += before.values()

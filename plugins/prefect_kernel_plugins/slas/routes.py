@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect_kernel import errors, web
 
 from . import queries
-from .schemas import Page, SlaBody, SlaCreate, shown
+from .schemas import Page, SlaBody, SlaCreate, SlaList, shown
 
 group = web.Group("SLAs", prefix="/kernel/slas")
 client_group = web.Group("SLAs of Prefect's client", prefix="/slas")
@@ -72,7 +72,7 @@ async def read_violations(request: web.Request) -> web.Reply:
     return web.json(found)
 
 
-@client_group.post("/apply-resource-slas/{resource_id}", body=list[SlaBody], permission="edit")
+@client_group.post("/apply-resource-slas/{resource_id}", body=SlaList, permission="edit")
 async def apply_slas(request: web.Request, body: list[SlaBody]) -> web.Reply:
     """Make the agreements about a deployment (`prefect.deployment.…`) those that are sent; others are deleted."""
     kernel, resource = request.kernel, request.path["resource_id"]

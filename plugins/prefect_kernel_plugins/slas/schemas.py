@@ -8,6 +8,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..common.fields import Storable
+
+MOST = 100
+"""Agreements that a deployment may have."""
+
 KINDS = ("duration", "within", "stale_after")
 
 _Span = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3650))]
@@ -18,7 +23,7 @@ class SlaBody(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Storable, Field(min_length=1, max_length=200)]
     severity: Literal["minor", "low", "moderate", "high", "critical"] = "moderate"
     enabled: bool | None = True
     duration: _Span | None = None
@@ -48,6 +53,10 @@ class SlaCreate(SlaBody):
     """An agreement about a deployment."""
 
     deployment_id: UUID
+
+
+SlaList = Annotated[list[SlaBody], Field(max_length=MOST)]
+"""All agreements about a deployment."""
 
 
 class Page(BaseModel):

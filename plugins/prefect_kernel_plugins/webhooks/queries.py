@@ -15,7 +15,7 @@ from prefect_kernel.sql import Statement, Unit, point_read
 from prefect_kernel.sql.types import UUID
 
 from ..blocks.encryption import UndecryptableError, cipher, cipher_for_writing
-from .schemas import HEADERS, WebhookCreate, WebhookUpdate
+from .schemas import HEADERS, TOLERANCE, WebhookCreate, WebhookUpdate
 from .tables import webhook as t
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ _LIST = Statement(
     .offset(sa.bindparam("offset", type_=sa.Integer()))
 )
 _INSERT = Statement(sa.insert(t).values({c.name: sa.bindparam(c.name, type_=c.type) for c in _COLUMNS}))
-_CHANGED = ("updated", "name", "template", "enabled", "verify", "header", "secret")
+_TIMES = ("timestamp_header", "tolerance_seconds")
+_CHANGED = ("updated", "name", "template", "enabled", "verify", "header", "secret", *_TIMES)
 _UPDATE = Statement(
     sa.update(t)
     .values({name: sa.bindparam(f"new_{name}", type_=t.c[name].type) for name in _CHANGED})
@@ -54,6 +55,26 @@ class Webhook:
     verify: str
     header: str | None
     secret: str | None
+    timestamp_header: str | None = None
+    tolerance_seconds: int | None = None
+
+    def timed(self, body: WebhookCreate | WebhookUpdate) -> Webhook:
+        """Take over whether the time is signed; a header that is null says that it is not. Raises Unprocessable."""
+        header, tolerance = self.timestamp_header, self.tolerance_seconds
+        if body.timestamp_header is not None:
+            header = body.timestamp_header
+        elif "timestamp_header" in body.model_fields_set:
+            header = None
+        if body.tolerance_seconds is not None:
+            tolerance = body.tolerance_seconds
+        asked = body.timestamp_header is not None or body.tolerance_seconds is not None
+        if header is None or self.verify != "hmac-sha256":
+            if asked:
+                raise errors.Unprocessable(
+                    "A time can only be checked where it is signed: with hmac-sha256, and a header."
+                )
+            return replace(self, timestamp_header=None, tolerance_seconds=None)
+        return replace(self, timestamp_header=header, tolerance_seconds=tolerance or TOLERANCE)
 
 
 def _of(cells: Any) -> Webhook:
@@ -100,6 +121,7 @@ def create(kernel: Kernel, body: WebhookCreate, now: datetime) -> Unit[tuple[Web
         raise errors.Conflict(f"There is a webhook {body.slug!r} already.")
     header, secret, made = yield from _checking(kernel, body.verify, body.header, body.secret, now)
     new = Webhook(uuid4(), now, now, body.slug, body.name, body.template, body.enabled, body.verify, header, secret)
+    new = new.timed(body)
     yield _INSERT.bind({name: getattr(new, name) for name in _NAMES})
     return new, made
 
@@ -112,6 +134,8 @@ def update(kernel: Kernel, slug: str, body: WebhookUpdate, now: datetime) -> Uni
     old = _of(rows[0])
     given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
     secret, header = given.pop("secret", None), given.pop("header", None)
+    for name in _TIMES:
+        given.pop(name, None)
     new, made = replace(old, updated=now, **given), None
     if new.verify != old.verify or secret:
         stored_header = header or (old.header if new.verify == old.verify else None)
@@ -121,6 +145,7 @@ def update(kernel: Kernel, slug: str, body: WebhookUpdate, now: datetime) -> Uni
         new, made = replace(new, header=found[0], secret=found[1]), found[2]
     elif header and new.verify != "none":
         new = replace(new, header=header)
+    new = new.timed(body)
     yield _UPDATE.bind({**{f"new_{name}": getattr(new, name) for name in _CHANGED}, "webhook_id": new.id})
     return new, made
 

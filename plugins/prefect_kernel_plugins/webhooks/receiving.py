@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from .queries import Webhook
 MAX_BYTES = 1_000_000
 """How large a body may be."""
 
+_SECONDS = re.compile(r"[0-9]{1,12}")
 _HIDDEN = ("authorization", "cookie", "proxy-authorization")
 
 
@@ -45,9 +48,36 @@ def verify(found: Webhook, secret: str, request: web.Request) -> None:
         expected = secret.encode()
     else:
         given = given.removeprefix(b"sha256=")
-        expected = hmac.new(secret.encode(), request.content, hashlib.sha256).hexdigest().encode()
+        expected = hmac.new(secret.encode(), _signed(found, request), hashlib.sha256).hexdigest().encode()
     if not hmac.compare_digest(expected, given):
         raise errors.Forbidden(f"The header {found.header} is missing or wrong.")
+    if found.timestamp_header is not None and found.tolerance_seconds is not None:
+        sent = int(_time_sent(found, request))
+        if abs(request.kernel.clock.now().timestamp() - sent) > found.tolerance_seconds:
+            raise errors.Forbidden(f"The time in the header {found.timestamp_header} is not now.")
+
+
+def _time_sent(found: Webhook, request: web.Request) -> str:
+    """The time that is signed, in seconds since 1970. Raises Forbidden."""
+    text = request.header(found.timestamp_header or "") or ""
+    if not _SECONDS.fullmatch(text):
+        raise errors.Forbidden(f"The header {found.timestamp_header} is missing or wrong.")
+    return text
+
+
+def _signed(found: Webhook, request: web.Request) -> bytes:
+    """What the signature is of."""
+    if found.timestamp_header is None:
+        return request.content
+    return _time_sent(found, request).encode() + b"." + request.content
+
+
+def _id(found: Webhook, request: web.Request) -> str:
+    """The id of a request's event: where the time is signed, one that a copy of the request gets, too."""
+    if found.timestamp_header is None:
+        return uuid4()
+    mark = hashlib.sha256(found.id.encode() + b"." + _signed(found, request)).digest()
+    return str(UUID(bytes=mark[:16], version=5))
 
 
 def event_of(found: Webhook, request: web.Request) -> Received:
@@ -74,7 +104,7 @@ def event_of(found: Webhook, request: web.Request) -> Received:
         raise errors.Unprocessable("What the webhook's template gives is no JSON object.")
     now = request.kernel.clock.now()
     try:
-        event = from_frame(orjson.dumps({"id": uuid4(), "occurred": now, **values}), now)
+        event = from_frame(orjson.dumps({"id": _id(found, request), "occurred": now, **values}), now)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise errors.Unprocessable(f"What the webhook's template gives is no event: {wrong}") from None

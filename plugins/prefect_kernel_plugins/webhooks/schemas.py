@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ..common.fields import Storable
 from ..common.templates import TemplateError, check_template
 
 Verify = Literal["secret", "hmac-sha256", "none"]
@@ -27,11 +28,15 @@ def _header(name: str) -> str:
     return name.lower()
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[Storable, Field(min_length=1, max_length=200)]
 Slug = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{2,99}$")]
-Template = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_template)]
+Template = Annotated[Storable, Field(min_length=1, max_length=20_000), AfterValidator(_template)]
 Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$"), AfterValidator(_header)]
 Secret = Annotated[str, Field(min_length=8, max_length=500)]
+Tolerance = Annotated[int, Field(ge=1, le=86_400)]
+
+TOLERANCE = 300
+"""Seconds by which a signed time may differ from the server's when nothing else is said."""
 
 
 def _slug() -> str:
@@ -50,6 +55,8 @@ class WebhookCreate(BaseModel):
     verify: Verify = "secret"
     header: Header | None = None
     secret: Secret | None = None
+    timestamp_header: Header | None = None
+    tolerance_seconds: Tolerance | None = None
 
 
 class WebhookUpdate(BaseModel):
@@ -63,6 +70,8 @@ class WebhookUpdate(BaseModel):
     verify: Verify | None = None
     header: Header | None = None
     secret: Secret | None = None
+    timestamp_header: Header | None = None
+    tolerance_seconds: Tolerance | None = None
 
 
 class Page(BaseModel):
@@ -78,5 +87,7 @@ def shown(row: Any, path: str) -> dict[str, Any]:
         **{name: getattr(row, name) for name in ("id", "created", "updated", "slug", "name", "template", "enabled")},
         "verify": row.verify,
         "header": row.header,
+        "timestamp_header": row.timestamp_header,
+        "tolerance_seconds": row.tolerance_seconds,
         "path": path,
     }

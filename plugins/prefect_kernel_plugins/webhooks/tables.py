@@ -20,6 +20,9 @@ webhook = sa.Table(
     sa.Column("verify", sa.String(), nullable=False),
     sa.Column("header", sa.String()),
     sa.Column("secret", sa.Text()),
+    sa.Column("timestamp_header", sa.String()),
+    sa.Column("tolerance_seconds", sa.Integer()),
 )
 """`verify` is `secret`, `hmac-sha256` or `none`; `header` is where the secret or the signature comes; `secret` is
-encrypted as block documents are."""
+encrypted as block documents are. With a `timestamp_header` the time that it carries is signed, too, and must be now,
+within the tolerance."""

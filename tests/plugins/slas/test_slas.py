@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from prefect_kernel.ids import uuid4
+from prefect_kernel.sql import Unit
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
+from prefect_kernel_plugins.slas.queries import apply
+from prefect_kernel_plugins.slas.schemas import SlaBody
 
 
 @pytest.fixture
@@ -141,6 +144,42 @@ def test_as_the_client_applies_them(kernel: KernelUnderTest, deployment: str) ->
     ):
         assert kernel.client.post(f"/slas/apply-resource-slas/{wrong}", json=[]).status == status
     assert kernel.client.post(path, json=[{"name": "a"}]).status == 422
+
+
+def test_limits(kernel: KernelUnderTest, deployment: str) -> None:
+    """As many as there may be are applied with one statement for each thing to do; one more, or a NUL, is refused."""
+    path = f"/slas/apply-resource-slas/prefect.deployment.{deployment}"
+
+    def wanted(number: int, duration: int) -> list[dict[str, Any]]:
+        return [{"name": f"sla-{n}", "duration": duration} for n in range(number)]
+
+    assert kernel.client.post(path, json=wanted(101, 1)).status == 422
+    assert kernel.client.post(path, json=[{"name": "a\0b", "duration": 1}]).status == 422
+    named = {"deployment_id": deployment, "duration": 1}
+    assert kernel.client.post("/kernel/slas/", json={**named, "name": "a\0b"}).status == 422
+    assert kernel.client.get("/kernel/slas/").json() == []
+    assert len(kernel.client.post(path, json=wanted(100, 1)).json()["created"]) == 100
+    done = kernel.client.post(path, json=wanted(99, 2)).json()
+    assert [len(done[what]) for what in ("created", "updated", "deleted")] == [0, 99, 1]
+    found = kernel.client.get("/kernel/slas/", params={"deployment_id": deployment}).json()
+    assert {(one["name"], one["duration"]) for one in found} == {(f"sla-{n}", 2) for n in range(99)}
+    assert kernel.client.post("/kernel/slas/", json={**named, "name": "x"}).status == 201
+    assert kernel.client.post("/kernel/slas/", json={**named, "name": "y"}).status == 422
+    statements = []
+
+    def counted() -> Unit[Any]:
+        unit = apply(deployment, [SlaBody.model_validate(one) for one in wanted(50, 3)], kernel.clock.now())
+        answer: Any = None
+        while True:
+            try:
+                statements.append(unit.send(answer))
+            except StopIteration as end:
+                return end.value
+            answer = yield statements[-1]
+
+    done = kernel.run(kernel.kernel.storage.write(counted))
+    assert [len(done[what]) for what in ("created", "updated", "deleted")] == [0, 50, 50]
+    assert len(statements) < 10
 
 
 def test_changes(kernel: KernelUnderTest, deployment: str) -> None:

@@ -87,6 +87,47 @@ def test_signatures(kernel: KernelUnderTest, prefix: str) -> None:
     assert len(stored(kernel)) == 1
 
 
+def test_signed_times(kernel: KernelUnderTest) -> None:
+    """The time is signed with the body and must be now; a copy of a request is answered as it was, and is no event."""
+    made = make(kernel, slug="shop", verify="hmac-sha256", secret="correct horse", timestamp_header="X-Sent")
+    assert (made["timestamp_header"], made["tolerance_seconds"]) == ("x-sent", 300)
+    content, now = json.dumps(BODY).encode(), int(kernel.clock.now().timestamp())
+
+    def sent(time: Any, signed: Any = None, body: bytes = content) -> int:
+        over = f"{time if signed is None else signed}.".encode() + content
+        signature = hmac.new(b"correct horse", over, hashlib.sha256).hexdigest()
+        status: int = send(kernel, "shop", body, x_hub_signature_256=signature, x_sent=str(time)).status
+        return status
+
+    for wrong in (now - 301, now + 301, "", "x", f"{now}.0", f" {now}", f"-{now}", "9" * 13, "²" * 10):
+        assert sent(wrong) == 403, wrong
+    assert sent(now, signed=now - 1) == 403
+    assert sent(now, body=content + b" ") == 403
+    plain = hmac.new(b"correct horse", content, hashlib.sha256).hexdigest()
+    assert send(kernel, "shop", content, x_hub_signature_256=plain).status == 403
+    assert stored(kernel) == []
+    for time in (now, now, now - 300, now + 300, now):
+        assert sent(time) == 204
+    assert len(stored(kernel)) == 3
+
+    def change(**changes: Any) -> Any:
+        answer = kernel.client.patch("/kernel/hooks/shop", json=changes)
+        found = answer.json()
+        return (found["timestamp_header"], found["tolerance_seconds"]) if answer.status == 200 else answer.status
+
+    assert change(tolerance_seconds=5) == ("x-sent", 5)
+    assert sent(now - 6) == 403
+    assert change(name="other") == ("x-sent", 5)
+    assert change(timestamp_header="x-time") == ("x-time", 5)
+    assert change(timestamp_header=None) == (None, None)
+    assert send(kernel, "shop", content, x_hub_signature_256=plain).status == 204
+    assert change(tolerance_seconds=5) == 422
+    assert change(timestamp_header="x-time", tolerance_seconds=0) == 422
+    assert change(timestamp_header="x-time") == ("x-time", 300)
+    assert change(verify="secret", tolerance_seconds=5) == 422
+    assert change(verify="secret") == (None, None)
+
+
 @pytest.mark.parametrize(
     ("template", "body", "status", "said"),
     [
@@ -145,13 +186,23 @@ def test_changes(kernel: KernelUnderTest) -> None:
     assert kernel.client.delete("/kernel/hooks/shop").status == 404
 
 
-def test_wrong_webhooks(make_kernel: MakeKernel) -> None:
-    """A slug that is taken, a template that is none, members that nobody knows."""
-    kernel = make_kernel()
+def test_wrong_webhooks(kernel: KernelUnderTest) -> None:
+    """A slug that is taken, a template that is none, members that nobody knows, what one database cannot store."""
     make(kernel, slug="shop")
     taken = kernel.client.post("/kernel/hooks/", json={"name": "b", "template": "{}", "slug": "shop"})
     assert taken.status == 409
-    for wrong in ({"template": "{{ a"}, {"slug": "a/b"}, {"verify": "md5"}, {"secret": "short"}, {"colour": "red"}):
+    for wrong in (
+        {"template": "{{ a"},
+        {"slug": "a/b"},
+        {"verify": "md5"},
+        {"secret": "short"},
+        {"colour": "red"},
+        {"name": "a\0b"},
+        {"template": "a\0b"},
+        {"timestamp_header": "x-sent"},
+        {"tolerance_seconds": 5},
+        {"verify": "hmac-sha256", "tolerance_seconds": 5},
+    ):
         body = {"name": "b", "template": "{}", **wrong}
         assert kernel.client.post("/kernel/hooks/", json=body).status == 422, wrong
     assert len(kernel.client.get("/kernel/hooks/").json()) == 1
