@@ -24,7 +24,7 @@ def test_rows_are_encoded_as_each_by_itself(dialect: str) -> None:
     """What rows share is encoded once; null, and what comes in between, is told apart."""
     shared: dict[str, Any] = {"a": [1, None]}
     now = datetime(2030, 1, 1, tzinfo=UTC)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"what": shared, "at": now, "n": 1},
         {"what": shared, "at": now, "n": 2},
         {"what": None, "at": now + timedelta(seconds=1), "n": None},
