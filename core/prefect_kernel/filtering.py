@@ -247,11 +247,12 @@ class Node:
         for name, member in members.items():
             self.add(name, member)
 
-    def add(self, name: str, member: Op | Node) -> None:
-        """Take a further member; for slices that hold what this one's slice does not know. Not after first use."""
+    def add(self, name: str, member: Op | Node, *, before: str = "") -> None:
+        """Take a further member, that of another slice; it is checked `before` that one. Not after first use."""
         assert self._model is None, f"{self.title} is in use"
-        self.members[name] = member
-        self._items = tuple(self.members.items())
+        place = [*self.members].index(before) if before else len(self.members)
+        self._items = (*self._items[:place], (name, member), *self._items[place:])
+        self.members = dict(self._items)
         if self.title:
             self.mount(name, member)
 

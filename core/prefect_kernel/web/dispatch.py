@@ -170,6 +170,7 @@ class Dispatcher:
             try:
                 body = read.validate(value)
             except errors.InvalidRequest as error:
+                read.check_first(request, value)
                 if endpoint.read_path is not None:
                     error.errors[:0] = endpoint.read_path.problems(request.path)
                 if self.unknown_fields is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -93,6 +94,28 @@ def is_json(content_type: str | None) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
+class Beforehand:
+    """Metadata of a member of a body that is checked before all others, by `check(request, value)`.
+
+    What it raises is the answer, whatever else is wrong with the body or the path. Handlers call the same check: where
+    nothing else is wrong, nothing is checked twice.
+    """
+
+    __slots__ = ("_adapter", "_check")
+
+    def __init__(self, type_: Any, check: Callable[[Any, Any], Any]) -> None:
+        self._adapter: TypeAdapter[Any] = TypeAdapter(type_)
+        self._check = check
+
+    def __call__(self, request: Any, value: Any) -> None:
+        """Check a value as it was sent; one of another type is the business of the body's model."""
+        try:
+            value = self._adapter.validate_python(value)
+        except ValidationError:
+            return
+        self._check(request, value)
+
+
 class BodyReader:
     """Turns the bytes of a body into the declared type.
 
@@ -100,17 +123,24 @@ class BodyReader:
     and keys that are not declared are ignored.
     """
 
-    __slots__ = ("_adapter", "_fields", "_required", "embed", "type")
+    __slots__ = ("_adapter", "_fields", "_first", "_required", "embed", "type")
 
     def __init__(self, type_: Any, embed: bool) -> None:
         self.type, self.embed = type_, embed
         self._adapter = TypeAdapter(type_)
         self._fields: list[str] = []
         self._required = True
+        self._first: list[tuple[str, Beforehand]] = []
         if embed:
             assert issubclass(type_, BaseModel)
             self._fields = [f.alias or name for name, f in type_.model_fields.items()]
             self._required = any(f.is_required() for f in type_.model_fields.values())
+            self._first = [
+                (f.alias or name, check)
+                for name, f in type_.model_fields.items()
+                for check in f.metadata
+                if isinstance(check, Beforehand)
+            ]
 
     def parse(self, content: bytes, content_type: str | None) -> Any:
         """The value that was sent, not yet validated: bytes when it is not said to be JSON.
@@ -124,6 +154,12 @@ class BodyReader:
     def __call__(self, content: bytes, content_type: str | None) -> Any:
         """Parse and validate; raises InvalidRequest (422)."""
         return self.validate(self.parse(content, content_type))
+
+    def check_first(self, request: Any, body: Any) -> None:
+        """Raise what members of a wrong body that are checked before all others have to say."""
+        for name, check in self._first:
+            if isinstance(body, dict) and name in body:
+                check(request, body[name])
 
     def validate(self, body: Any) -> Any:
         """Validate a parsed body; raises InvalidRequest (422)."""

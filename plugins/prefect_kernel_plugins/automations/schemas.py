@@ -105,5 +105,5 @@ class _List(Listed):
     sort: AutomationSort = AutomationSort.NAME_ASC
 
 
-AutomationList: Any = AUTOMATIONS.body("AutomationList", _List)
+AutomationList: Any = AUTOMATIONS.body("AutomationList", _List, order="limit sort offset *")
 AutomationCount: Any = AUTOMATIONS.body("AutomationCount", Filtered)

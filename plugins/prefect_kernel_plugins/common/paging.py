@@ -8,42 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.web.validation import Beforehand
 from prefect_kernel.wire import Wire
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
     from prefect_kernel.filtering import Subject
-
-
-class Filtered(BaseModel):
-    """Base of bodies that hold filters; unknown keys beside them are ignored. Built on first use: they are large."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", defer_build=True, populate_by_name=False)
-
-
-class Listed(Filtered):
-    """A list from `offset` on; without a limit the server's own holds."""
-
-    limit: int | None = None
-    offset: Annotated[int, Field(ge=0)] = 0
-
-
-class Paged(Filtered):
-    """Page `page` of a list, `limit` rows each."""
-
-    limit: int | None = None
-    page: Annotated[int, Field(ge=1)] = 1
-
-
-def listed_between(title: str, filters: Subject, **more: Any) -> type[Any]:
-    """The body of a list whose reference declares the filters before `more` and the offset.
-
-    The order of members is that of the errors about them.
-    """
-    nodes: dict[str, Any] = {key: (filters.nodes[key].model | None, None) for key in filters.accepts}
-    offset: Any = (Annotated[int, Field(ge=0)], 0)
-    fields: dict[str, Any] = {"limit": (int | None, None), **nodes, **more, "offset": offset}
-    return create_model(title, __base__=Filtered, **fields)
 
 
 def checked_limit(request: web.Request, limit: int | None) -> int:
@@ -56,6 +26,45 @@ def checked_limit(request: web.Request, limit: int | None) -> int:
     if limit > greatest:
         raise errors.Unprocessable(f"Invalid limit: must be less than or equal to {greatest}.")
     return limit
+
+
+PageLimit = Annotated[int | None, Beforehand(int | None, checked_limit)]
+"""How many rows; None is as many as there may be. Prefect refuses a wrong one before it looks at the rest of a body."""
+
+
+class Filtered(BaseModel):
+    """Base of bodies that hold filters; unknown keys beside them are ignored. Built on first use: they are large."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", defer_build=True, populate_by_name=False)
+
+
+class Listed(Filtered):
+    """A list from `offset` on; without a limit the server's own holds."""
+
+    limit: PageLimit = None
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class Paged(Filtered):
+    """Page `page` of a list, `limit` rows each."""
+
+    limit: PageLimit = None
+    page: Annotated[int, Field(ge=1)] = 1
+
+
+def listed_between(title: str, filters: Subject, **more: Any) -> type[Any]:
+    """The body of a list whose reference declares the filters before `more` and the offset.
+
+    The order of members is that of the errors about them.
+    """
+    nodes: dict[str, Any] = {key: (filters.nodes[key].model | None, None) for key in filters.accepts}
+    return listed_after(title, **nodes, **more)
+
+
+def listed_after(title: str, **members: Any) -> type[Any]:
+    """The body of a list whose reference declares `members` (type and default of each) before the offset."""
+    offset: Any = (Annotated[int, Field(ge=0)], 0)
+    return create_model(title, __base__=Filtered, **{"limit": (PageLimit, None), **members, "offset": offset})
 
 
 def read_list(kernel: Kernel, wire: Wire, statement: Statement, params: dict[str, object]) -> Unit[bytes]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from ..common.fields import Input, Lenient
+from ..common.paging import PageLimit
 
 
 class TagLimitCreate(Input):
@@ -20,7 +21,7 @@ class TagLimitCreate(Input):
 class TagLimitList(Lenient):
     """Body parameters of a list of limits."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     offset: Annotated[int, Field(ge=0)] = 0
 
 

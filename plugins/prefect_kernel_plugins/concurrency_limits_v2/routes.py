@@ -10,7 +10,7 @@ from pydantic import Field
 from prefect_kernel import errors, web
 
 from ..common.fields import Lenient
-from ..common.paging import checked_limit
+from ..common.paging import PageLimit, checked_limit
 from . import queries
 from .group import group
 from .queries import LIMIT_WIRE
@@ -24,7 +24,7 @@ _MEMBERS = (
 class LimitList(Lenient):
     """Body parameters of a list of limits."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     offset: Annotated[int, Field(ge=0)] = 0
 
 

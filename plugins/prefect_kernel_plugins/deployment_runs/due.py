@@ -14,7 +14,7 @@ from prefect_kernel.sql.paging import page_statement
 from prefect_kernel.sql.types import Timestamp
 
 from ..common.fields import DateTime, Lenient
-from ..common.paging import checked_limit, read_list
+from ..common.paging import PageLimit, checked_limit, read_list
 from ..flow_runs.tables import flow_run
 from ..flow_runs.wire import FLOW_RUN_COLUMNS, FLOW_RUN_WIRE, joined
 from ..work_pools import readiness
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class DueRuns(Lenient):
     """Body parameters of get_scheduled_flow_runs."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     deployment_ids: list[UUID]
     scheduled_before: DateTime | None = None
 

@@ -52,7 +52,9 @@ DEPLOYMENT_FILTER = Node(
     concurrency_limit=_IgnoredNode(ge_=_Ignored(int), le_=_Ignored(int), is_null_=_Ignored(bool)),
 )
 
-FLOW_FILTER.add("deployment", Node(operator=True, is_null_=Flag(sa.not_(_has_deployment), _has_deployment)))
+FLOW_FILTER.add(
+    "deployment", Node(operator=True, is_null_=Flag(sa.not_(_has_deployment), _has_deployment)), before="name"
+)
 
 
 def _flow_has(used: Mapping[str, Clause | None]) -> Clause:

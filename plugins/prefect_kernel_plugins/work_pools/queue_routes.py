@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import create_model
-
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 
-from ..common.paging import Listed, checked_limit
+from ..common.paging import checked_limit, listed_after
 from . import queues, reads
 from .filters import WORK_QUEUE_FILTER
 from .group import group
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 web.describe("WorkQueueResponse", QUEUE_WIRE)
 
 _Queues: Any = WORK_QUEUE_FILTER.model | None
-WorkPoolQueueList: Any = create_model("WorkPoolQueueList", __base__=Listed, work_queues=(_Queues, None))
+WorkPoolQueueList: Any = listed_after("WorkPoolQueueList", work_queues=(_Queues, None))
 
 
 def create(kernel: Kernel, pool: str, body: WorkQueueCreate, now: datetime) -> Unit[Any]:

@@ -15,7 +15,7 @@ from prefect_kernel.sql import Unit
 from prefect_kernel.wire import Wire
 
 from ..common.client import client_version
-from ..common.paging import Filtered, Listed, checked_limit, read_list, read_number
+from ..common.paging import Filtered, checked_limit, listed_after, read_list, read_number
 from . import pools, reads, scheduled, slot_status
 from .filters import WORK_POOL_FILTER
 from .group import group
@@ -34,7 +34,7 @@ RESERVED = "prefect"
 """How names of pools begin that clients may neither make nor delete."""
 _OLD = (3, 3, 7)
 _Pools: Any = WORK_POOL_FILTER.model | None
-WorkPoolList: Any = create_model("WorkPoolList", __base__=Listed, work_pools=(_Pools, None))
+WorkPoolList: Any = listed_after("WorkPoolList", work_pools=(_Pools, None))
 WorkPoolCount: Any = create_model("WorkPoolCount", __base__=Filtered, work_pools=(_Pools, None))
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from ..common.fields import DateTime, Input, Lenient, Name
+from ..common.paging import PageLimit
 
 Limit = Annotated[int, Field(ge=0)]
 Priority = Annotated[int, Field(gt=0)]
@@ -148,7 +149,7 @@ class Heartbeat(Lenient):
 class ScheduledRuns(Lenient):
     """Body parameters of a worker's poll."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     work_queue_names: list[str] | None = None
     scheduled_before: DateTime | None = None
     scheduled_after: DateTime | None = None
@@ -157,6 +158,6 @@ class ScheduledRuns(Lenient):
 class PoolStatus(Lenient):
     """Body parameters of the status of a pool's slots; `flow_run_limit` runs at most are shown per queue."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     page: Annotated[int, Field(ge=1)] = 1
     flow_run_limit: Annotated[int, Field(ge=0, le=200)] = 10

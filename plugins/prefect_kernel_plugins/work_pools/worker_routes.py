@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import create_model
-
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 
-from ..common.paging import Listed, checked_limit
+from ..common.paging import checked_limit, listed_after
 from . import channel, reads, workers
 from .filters import WORKER_FILTER
 from .group import group
@@ -20,7 +18,7 @@ from .wire import WORKER_WIRE
 web.describe("WorkerResponse", WORKER_WIRE)
 
 _Workers: Any = WORKER_FILTER.model | None
-WorkerList: Any = create_model("WorkerList", __base__=Listed, workers=(_Workers, None))
+WorkerList: Any = listed_after("WorkerList", workers=(_Workers, None))
 
 
 @group.websocket("/{work_pool_name}/workers/connect", permission="run")

@@ -12,7 +12,7 @@ from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 
 from ..common.fields import DateTime, Lenient
-from ..common.paging import Listed, checked_limit
+from ..common.paging import Listed, PageLimit, checked_limit
 from ..work_pools import queries, queues, readiness, slot_status
 from ..work_pools.filters import WORK_QUEUE_FILTER
 from ..work_pools.reads import take
@@ -30,14 +30,14 @@ WorkQueueList: Any = create_model("WorkQueueList", __base__=Listed, work_queues=
 class QueueRuns(Lenient):
     """Body parameters of an agent's poll."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     scheduled_before: DateTime | None = None
 
 
 class QueueStatus(Lenient):
     """Body parameters of the status of a queue's slots."""
 
-    limit: int | None = None
+    limit: PageLimit = None
     page: Annotated[int, Field(ge=1)] = 1
 
 
