@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from . import coverage, html, report, world
+from . import coverage, html, report, routes, world
 from . import deviations as declared_deviations
 from .databases import connect
 from .judge import Judge
@@ -47,6 +48,9 @@ POSTGRES_VARIABLE = "PREFECT_KERNEL_CONFORMANCE_POSTGRES"
 @click.option("--match", default="", help="Only cases whose name holds this.")
 @click.option("--seed", default=0, show_default=True, help="Where the generators start.")
 @click.option("--cases", default=100, show_default=True, help="Generated cases per group.")
+@click.option(
+    "--at-once", type=click.IntRange(1, 32), default=4, show_default=True, help="Generated cases played side by side."
+)
 @click.option("--generated-only", is_flag=True, help="Leave the hand-written sequences out.")
 @click.option(
     "--share", type=click.FloatRange(0, 1), default=1.0, help="Which part of the hand-written sequences is played."
@@ -74,6 +78,7 @@ def main(
     match: str,
     seed: int,
     cases: int,
+    at_once: int,
     generated_only: bool,
     share: float,
     flows: bool,
@@ -110,29 +115,32 @@ def main(
             where = stack.enter_context(
                 both_servers(db, reference_python, command, postgres, keep=keep, count_rules=count_rules)
             )
-        sides = {}
-        for name, found in where.items():
-            database = connect(found.database_url) if found.database_url else None
-            python = name == "reference" or against_itself
-            sides[name] = Side(name, found.api_url, database, found.home, python=python)
-            stack.callback(sides[name].close)
         declared = declared_deviations.load()
-        judge = Judge(sides["reference"], sides["kernel"], declared, compare_databases=rows)
+        judges = []
+        for _ in range(at_once):
+            python = _side("reference", where["reference"], python=True)
+            stack.callback(python.close)
+            ours = _side("kernel", where["kernel"], python=against_itself)
+            stack.callback(ours.close)
+            judges.append(Judge(python, ours, declared, compare_databases=rows))
+        judge = judges[0]
         if judge.has_databases and any(case.world for case in chosen):
             world.seed_both(judge)
-        results = play_all(judge, chosen, show_progress=sys.stderr.isatty(), shorten=first)
-        if locked := sum(side.locked for side in sides.values()):
-            results.notes.append(f"Python Prefect found its database locked {locked} times, and was asked again.")
-        if judge.repeated:
-            results.notes.append(f"{judge.repeated} cases were played again, because it did not get over that.")
+        results = play_all(judges, chosen, show_progress=sys.stderr.isatty(), shorten=first)
+        results.notes += _notes(judges, results)
+        results.add_routes(
+            routes.check(
+                [side for one in judges for side in (one.reference, one.kernel)], declared_deviations.additions()
+            )
+        )
         if flows or "client_flows" in only:
             from .flows.harness import play_flows
 
             play_flows(judge, client_python or reference_python, results, match, old=client_python is not None)
         if count_rules:
-            results.coverage = coverage.measured(sides["kernel"].api_url) or []
+            results.coverage = coverage.measured(judge.kernel.api_url) or []
     facts = {"database": db if not kernel else "as given", "seed": seed, "generated cases per group": cases}
-    _say(results, first)
+    _say(results, first, whole=not only and not match)
     if html_file:
         html.write(html_file, results, declared, facts)
     if json_file:
@@ -141,13 +149,31 @@ def main(
         sys.exit(1)
 
 
-def _say(results: Results, first: int) -> None:
+def _side(name: str, where: Where, *, python: bool) -> Side:
+    """One server, on a connection of its own, also to its database."""
+    database = connect(where.database_url) if where.database_url else None
+    return Side(name, where.api_url, database, where.home, python=python)
+
+
+def _notes(judges: Sequence[Judge], results: Results) -> Iterator[str]:
+    """What else there is to say of the playing."""
+    if locked := sum(side.locked for judge in judges for side in (judge.reference, judge.kernel)):
+        yield f"Python Prefect found its database locked {locked} times, and was asked again."
+    if repeated := sum(judge.repeated for judge in judges):
+        yield f"{repeated} cases were played again, because it did not get over that."
+    if results.beside:
+        yield f"Cases that differed beside others and not alone: {', '.join(results.beside)}."
+
+
+def _say(results: Results, first: int, *, whole: bool) -> None:
     for line in (*report.table(results), *report.differences(results, first), *report.deviations(results)):
         click.echo(line)
     if results.coverage:
         for line in coverage.table(results.coverage):
             click.echo(line)
         click.echo()
+    for line in results.routes.lines(whole) if results.routes else ():
+        click.echo(line)
     for reason, count in results.skipped.items():
         click.echo(f"{count} cases were skipped: {reason}")
     for note in results.notes:

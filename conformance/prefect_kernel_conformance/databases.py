@@ -83,7 +83,7 @@ class SqliteDatabase:
     def __init__(self, path: str) -> None:
         if not Path(path).exists():
             raise FileNotFoundError(f"The SQLite database {path} does not exist.")
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=120, check_same_thread=False)
         self._lock = threading.Lock()
         self._types: dict[str, dict[str, str]] = {}
 

@@ -1,4 +1,4 @@
-"""Declared deviations: which differences are explained, and the page that lists them.
+"""Declared deviations and additions: which differences are explained, and the page that lists them.
 
 `python -m prefect_kernel_conformance.deviations` prints that page.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -20,6 +21,13 @@ HEAD = """# Deviations
 Where the kernel answers otherwise than Python Prefect 3.8.8, and why. Made from
 `prefect_kernel_conformance/deviations.toml` by `python -m prefect_kernel_conformance.deviations`; the runner reads the
 same file, counts what it explains, and fails on every difference that it does not.
+"""
+
+ADDITIONS_HEAD = """# Additions
+
+What the kernel has, and Python Prefect has not. The runner reads the routes of both servers from their OpenAPI
+documents, and fails on a route that only Python Prefect has, and on one that only the kernel has and that is not
+declared here.
 """
 
 
@@ -62,6 +70,24 @@ class Deviation:
         )
 
 
+@dataclass(frozen=True)
+class Addition:
+    """What the kernel has, and Python Prefect has not: `routes` are globs over "METHOD /path" with parameters as {}.
+
+    `headers` are names of headers, in answers to what `where` says in words.
+    """
+
+    id: str
+    reason: str
+    routes: Sequence[str] = ()
+    headers: Sequence[str] = ()
+    where: str = ""
+
+    def covers(self, method: str, path: str) -> bool:
+        """Whether the route is one of these."""
+        return any(fnmatchcase(f"{method} {path}", pattern) for pattern in self.routes)
+
+
 def _greater(one: Any, other: Any) -> bool:
     return isinstance(one, int | float) and isinstance(other, int | float) and one > other
 
@@ -75,14 +101,20 @@ def _says(pattern: str | None, value: Any) -> bool:
 
 def load() -> list[Deviation]:
     """All of them."""
-    text = resources.files(__package__).joinpath("deviations.toml").read_text(encoding="utf-8")
-    return [Deviation(**entry) for entry in tomllib.loads(text).get("deviation", [])]
+    return [Deviation(**entry) for entry in _file().get("deviation", [])]
 
 
-def page(deviations: list[Deviation]) -> str:
+def additions() -> list[Addition]:
+    """What the kernel has in addition."""
+    return [Addition(**entry) for entry in _file().get("addition", [])]
+
+
+def _file() -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath("deviations.toml").read_text(encoding="utf-8"))
+
+
+def page(deviations: list[Deviation], added: list[Addition]) -> str:
     """The Markdown page."""
-    if not deviations:
-        return f"{HEAD}\nNone.\n"
     parts = [HEAD]
     for deviation in deviations:
         lines = [f"## {deviation.id}", "", deviation.reason.strip(), ""]
@@ -100,8 +132,16 @@ def page(deviations: list[Deviation]) -> str:
         if deviation.kernel is not None:
             lines.append(f"- Kernel: `{deviation.kernel}`")
         parts.append("\n".join(lines) + "\n")
+    parts.append(ADDITIONS_HEAD)
+    for addition in added:
+        lines = [f"## {addition.id}", "", addition.reason.strip(), ""]
+        if addition.routes:
+            lines.append(f"- Routes: {', '.join(f'`{route}`' for route in addition.routes)}")
+        if addition.headers:
+            lines.append(f"- Headers: {', '.join(f'`{name}`' for name in addition.headers)}, in {addition.where}")
+        parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    print(page(load()), end="")
+    print(page(load(), additions()), end="")

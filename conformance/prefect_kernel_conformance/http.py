@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 COMPARED_HEADERS = ("content-type", "content-encoding", "location", "retry-after", "allow", "vary", "www-authenticate")
+# What the servers' frameworks add to each answer, or leave to the connection.
+UNCOMPARED_HEADERS = ("date", "server", "content-length", "connection", "transfer-encoding")
 # Servers close idle connections after five seconds; one that was idle this long is not used again.
 IDLE_SECONDS = 2.0
 
@@ -69,6 +71,8 @@ class Client:
 
     def _answer(self, status: int, received: Mapping[str, str], content: bytes) -> Answer:
         headers = {name: received[name] for name in COMPARED_HEADERS if name in received}
+        if others := sorted({*received} - {*COMPARED_HEADERS, *UNCOMPARED_HEADERS}):
+            headers["others"] = ", ".join(others)
         if "location" in headers:
             headers["location"] = headers["location"].replace(self.origin, "http://SERVER")
         if received.get("content-encoding") == "gzip":

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
@@ -67,12 +68,12 @@ class Matcher:
         self._names: dict[str, str] = {}
         self._names_back: dict[str, str] = {}
         self._found: list[Difference] = []
-        self._unordered: set[str] = set()
+        self._unordered: list[str] = []
 
     def compare(self, where: str, reference: Any, kernel: Any, unordered: tuple[str, ...] = ()) -> list[Difference]:
-        """The differences between two values."""
+        """The differences between two values. `unordered`: globs over the places of lists whose order is chance."""
         self._found = []
-        self._unordered = {_anywhere(place) for place in unordered}
+        self._unordered = [_anywhere(place).replace("[]", "[[][]]") for place in unordered]
         self._value(where, "", reference, kernel)
         return self._found
 
@@ -122,7 +123,7 @@ class Matcher:
         if len(reference) != len(kernel):
             self._differ(f"{where}.length", len(reference), len(kernel))
             return
-        if key in UNORDERED_KEYS or (self._unordered and _anywhere(where) in self._unordered):
+        if key in UNORDERED_KEYS or any(fnmatchcase(_anywhere(where), place) for place in self._unordered):
             reference = sorted(reference, key=lambda item: _sort_key(item, {one: one for one in self.ids}))
             kernel = sorted(kernel, key=lambda item: _sort_key(item, self._ids_back))
         for position, (one, other) in enumerate(zip(reference, kernel, strict=True)):

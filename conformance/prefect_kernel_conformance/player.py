@@ -14,7 +14,9 @@ from .script import MISSING, Case, Race, Request, Rows, Scope, Seed, Socket, Ste
 from .websocket import converse
 
 POLL_SECONDS = 0.25
-LOCKED_SECONDS = 10.0
+# Long enough for machines that have other things to do: who has what is waited for does not wait.
+UNTIL_SECONDS = 120.0
+LOCKED_SECONDS = 60.0
 LOCKED_PAUSE = 0.05
 
 
@@ -36,6 +38,8 @@ class Side:
         self.locks = python and (database is None or database.dialect == "sqlite")
         self.locked = 0
         """How often it was asked again."""
+        self.asked: set[tuple[str, str]] = set()
+        """Methods and paths of all requests."""
 
     def close(self) -> None:
         """Close what is open."""
@@ -115,17 +119,18 @@ def _play_request(side: Side, step: Request, scope: Scope) -> Answer:
     answer = _send(side, prepared)
     if step.until is not None:
         key, wanted = step.until
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + UNTIL_SECONDS
         while not _reached(answer.body, key, wanted) and time.monotonic() < give_up:
             time.sleep(POLL_SECONDS)
             side.requests += 1
-            answer = side.client.send(*prepared)
+            answer = _send(side, prepared)
     return answer
 
 
 def _send(side: Side, prepared: Prepared, client: Client | None = None) -> Answer:
     """Send a request, and again when the server found its own database locked."""
     give_up = time.monotonic() + LOCKED_SECONDS
+    side.asked.add((prepared[0], prepared[1].partition("?")[0]))
     while True:
         answer = (client or side.client).send(*prepared)
         if not side.locks or answer.status != 503 or time.monotonic() > give_up:

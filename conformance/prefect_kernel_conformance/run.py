@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from random import Random
 from typing import Any
 
@@ -14,6 +15,8 @@ from click.termui import progressbar
 from . import generators, sequences
 from .coverage import Covered
 from .judge import Finding, Judge, Verdict
+from .lanes import Played, play, play_together
+from .routes import Routes
 from .script import GENERATORS, SEQUENCES, Case, Declared
 from .shrink import shrink
 
@@ -67,8 +70,19 @@ class Results:
     examples: dict[str, Finding] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
+    """Cases that differed beside others, and did not when they were played again alone."""
     coverage: list[Covered] = field(default_factory=list)
     """What the rules of the kernel did; empty when it did not count."""
+
+    routes: Routes | None = None
+    """Which routes the servers have; None where they do not say."""
+
+    def add_routes(self, routes: Routes | None) -> None:
+        """Add what was found about routes; one that only one server has is a difference."""
+        self.routes = routes
+        for finding in routes.findings() if routes else ():
+            self.kinds.setdefault(finding.signature, []).append(finding)
 
     @property
     def different(self) -> bool:
@@ -108,23 +122,50 @@ def _draw(group: str, choice: Choice) -> Iterator[Case]:
             yield declared.case(Random(f"{choice.seed} {group} {declared.name} {number}"), number)
 
 
-def play_all(judge: Judge, cases: Sequence[Case], *, show_progress: bool, shorten: int) -> Results:
-    """Play the cases. `shorten`: for how many kinds of differences to look for the shortest script."""
-    results = Results()
+def play_all(judges: Sequence[Judge], cases: Sequence[Case], *, show_progress: bool, shorten: int) -> Results:
+    """Play the cases, several at a time where there are several judges.
+
+    `shorten`: for how many kinds of differences to look for the shortest script.
+    """
+    results = Results(groups={case.group: GroupResult(case.group) for case in cases})
     try:
         with progressbar(
-            cases,
+            _played(judges, cases, results),
+            length=len(cases),
             label="Playing",
             file=sys.stderr,
             hidden=not show_progress,
-            item_show_func=lambda case: f"{case.group}.{case.name}" if case else "",
+            item_show_func=lambda played: f"{played.case.group}.{played.case.name}" if played else "",
         ) as bar:
-            for case in bar:
-                _play_one(judge, case, results)
-        _shorten(judge, results, shorten, show_progress=show_progress)
+            for played in bar:
+                _count_played(played, results)
+        _shorten(judges[0], results, shorten, show_progress=show_progress)
     except KeyboardInterrupt:
         results.notes.append("Interrupted: not everything was played.")
     return results
+
+
+def _played(judges: Sequence[Judge], cases: Sequence[Case], results: Results) -> Iterator[Played]:
+    """Each case, played: those that must be alone one by one, the others beside each other."""
+    # Python Prefect on SQLite holds the lock of its database for long: who writes beside others only waits.
+    one_writes = judges[0].reference.locks
+    for alone, some in groupby(
+        cases, key=lambda case: case.alone or len(judges) == 1 or (one_writes and not case.pristine)
+    ):
+        if alone:
+            yield from (play(judges[0], case) for case in some)
+            continue
+        again = []
+        for played in play_together(judges, list(some)):
+            if played.differs:
+                again.append(played.case)
+            else:
+                yield played
+        for case in again:
+            played = play(judges[0], case)
+            if not played.differs:
+                results.beside.append(f"{case.group}.{case.name}")
+            yield played
 
 
 def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: bool) -> None:
@@ -137,21 +178,19 @@ def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: boo
                 results.kinds[signature][0] = shrink(first, lambda case: judge.judge(case).findings)
 
 
-def _play_one(judge: Judge, case: Case, results: Results) -> None:
-    result = results.groups.setdefault(case.group, GroupResult(case.group))
-    began, sent = time.monotonic(), judge.kernel.requests
-    verdict = judge.judge(case)
-    result.seconds += time.monotonic() - began
-    result.requests += judge.kernel.requests - sent
-    if verdict.skipped:
+def _count_played(played: Played, results: Results) -> None:
+    result = results.groups[played.case.group]
+    result.seconds += played.seconds
+    result.requests += played.requests
+    if reason := played.verdict.skipped:
         result.skipped += 1
-        results.skipped[verdict.skipped] = results.skipped.get(verdict.skipped, 0) + 1
+        results.skipped[reason] = results.skipped.get(reason, 0) + 1
         return
-    if "[" in case.name:
+    if "[" in played.case.name:
         result.generated += 1
     else:
         result.sequences += 1
-    count(verdict, result, results)
+    count(played.verdict, result, results)
 
 
 def count(verdict: Verdict, result: GroupResult, results: Results) -> None:
@@ -189,5 +228,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "deviations": results.explained,
         "skipped": results.skipped,
         "coverage": [vars(covered) for covered in results.coverage],
+        "beside": results.beside,
+        "routes": vars(results.routes) if results.routes else None,
         "notes": results.notes,
     }

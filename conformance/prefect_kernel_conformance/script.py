@@ -143,6 +143,7 @@ class Case:
     pristine: bool = False
     world: bool = False
     dialect: str | None = None
+    alone: bool = False
 
     def keeping(self, steps: Sequence[Step]) -> Case:
         """The same case with fewer or smaller steps."""
@@ -307,6 +308,7 @@ class Declared:
     world: bool = False
     dialect: str | None = None
     weight: float = 1.0
+    alone: bool = False
 
     def case(self, rng: Random | None = None, number: int | None = None) -> Case:
         """The script, written."""
@@ -316,7 +318,7 @@ class Declared:
         else:
             self.write(script, rng)
         name = self.name if number is None else f"{self.name}[{number}]"
-        options = {key: getattr(self, key) for key in ("independent", "pristine", "world", "dialect")}
+        options = {key: getattr(self, key) for key in ("independent", "pristine", "world", "dialect", "alone")}
         return Case(self.group, name, tuple(script.steps), self.title, **options)
 
 
@@ -332,30 +334,36 @@ def _declare(registry: list[Declared], function: Callable[..., None], **options:
 
 
 def sequence(function: Written | None = None, *, independent: bool = False, dialect: str | None = None) -> Any:
-    """Declare a hand-written sequence.
+    """Declare a hand-written sequence. It is played with nothing beside it.
 
     `independent`: its steps do not build on each other, report each of them. `dialect`: the only kind of database on
     which Python Prefect can play it.
     """
 
     def declare(function: Written) -> Written:
-        _declare(SEQUENCES, function, independent=independent, dialect=dialect)
+        _declare(SEQUENCES, function, independent=independent, dialect=dialect, alone=True)
         return function
 
     return declare if function is None else declare(function)
 
 
 def generator(
-    function: Generated | None = None, *, pristine: bool = False, world: bool = False, weight: float = 1.0
+    function: Generated | None = None,
+    *,
+    pristine: bool = False,
+    world: bool = False,
+    alone: bool = False,
+    weight: float = 1.0,
 ) -> Any:
     """Declare a generator of cases.
 
     `world`: it reads the seeded data set. `pristine`: it must come before anything else is written, because what it
-    reads is not limited to data of its own. `weight`: its share of the group's cases.
+    reads is not limited to data of its own. `alone`: it must not be played beside others, because it changes what they
+    see. `weight`: its share of the group's cases.
     """
 
     def declare(function: Generated) -> Generated:
-        _declare(GENERATORS, function, independent=False, pristine=pristine, world=world, weight=weight)
+        _declare(GENERATORS, function, pristine=pristine, world=world, alone=alone, weight=weight)
         return function
 
     return declare if function is None else declare(function)

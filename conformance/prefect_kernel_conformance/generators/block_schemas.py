@@ -8,8 +8,8 @@ from typing import Any
 from ..script import Ref, Script, generator
 
 NUMBERS = (0, -1, 1.5, 1e-9, 2**53, 12345678901, 1e16, -0.0)
-# Where one schema is read, the order of the references of one field is the database's own.
-UNIONS = tuple(f"body.fields.block_schema_references.{name}" for name in ("one", "two", "three"))
+# Where a schema is read, the order of the references of one field is the database's own.
+UNIONS = tuple(f"body.fields.*block_schema_references.{name}" for name in ("one", "two", "three"))
 TEXTS = ("", "text", "ü ✓", "\U0001f4a5", 'a"\\b', "\n\t")
 
 
