@@ -178,11 +178,14 @@ class CancellationCleanup(Service):
             except (_Changed, ObjectNotFound):
                 continue
             managed = (pool_type or "").endswith((":push", ":managed"))
-            if move.validated is not None and queue_id is not None and pool_id is not None and not managed:
-                self._tear_down(id, state_id, pid, queue_id, pool_id)
+            ended = move.validated
+            if ended is None or ended.type != "CANCELLED" or managed:
+                continue
+            if queue_id is not None and pool_id is not None:
+                self._tear_down(id, ended.id, pid, queue_id, pool_id)
 
     def _tear_down(self, run_id: str, state_id: str, pid: str | None, queue_id: str, pool_id: str) -> None:
-        """Have a worker of the pool remove what is left of the run."""
+        """Have a worker of the pool remove what is left of the run; `state_id` is that of its Cancelled state."""
         from ..work_pools.cleanup import queue_of
 
         queue_of(self.kernel).enqueue(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 import sqlalchemy as sa
 
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from prefect_kernel_plugins.flow_runs.tables import flow_run
+from prefect_kernel_plugins.work_pools.cleanup import queue_of
 
 from .rows import read
 
@@ -77,6 +79,28 @@ def test_cancelling_times_out(kernel: KernelUnderTest) -> None:
     kernel.tick("cancellation-cleanup")
     timed_out = "Flow run cancellation timed out; marked this flow run as Cancelled."
     assert state_of(kernel, run) == ("CANCELLED", "Cancelled", timed_out)
+
+
+def test_what_timed_out_is_cleaned_up(kernel: KernelUnderTest) -> None:
+    """A worker of the pool is told, under the ids that Prefect gives such messages; managed pools need none."""
+    messages = queue_of(kernel.kernel).messages
+    for name, type_ in (("local", "process"), ("pushed", "cloud-run:push"), ("managed", "prefect:managed")):
+        queue = kernel.client.post("/work_pools/", json={"name": name, "type": type_}).json()["default_queue_id"]
+        run = kernel.flow_run(work_pool_name=name, work_queue_name="default", state={"type": "RUNNING"})
+        assert run["work_queue_id"] == queue
+        kernel.client.patch(f"/flow_runs/{run['id']}", json={"infrastructure_pid": "host:12"})
+        kernel.propose(run, "Cancelling", force=True)
+        kernel.clock.advance(seconds=301)
+        kernel.tick("cancellation-cleanup")
+        if name == "local":
+            local = kernel.client.get(f"/flow_runs/{run['id']}").json()
+    (message,) = messages.values()
+    key = f"cancelling_timeout_teardown.v1:{local['id']}:{local['state_id']}"
+    assert (message.id, message.key) == (str(uuid5(NAMESPACE_URL, f"prefect:{key}")), key)
+    assert message.kind == "cancelling_timeout_teardown.v1"
+    assert message.target == {"flow_run_id": local["id"], "infrastructure_pid": "host:12"}
+    assert message.queue_id == local["work_queue_id"]
+    assert message.pool_id == local["work_pool_id"]
 
 
 @pytest.fixture
