@@ -2,7 +2,8 @@
 
 Both servers run on databases filled in the same way, by their own API, and are measured in turn, operation by
 operation, so that a machine whose speed drifts is the same for both. What counts is the ratio; CPU time (of the server
-process, from /proc) is the steadier one of the two on a busy machine.
+process and, on PostgreSQL of this machine, of its database sessions, from /proc) is the steadier one of the two on a
+busy machine. `refused` counts the answers 429 and 503 of the reference and of the kernel, which were asked again.
 """
 
 from __future__ import annotations
@@ -19,19 +20,58 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
-from .load import Connection, create, measure, operations
+from . import rest
+from .load import Connection, Operation, create, measure, operations
 
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, with children that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:15])) / TICK
+class Spent:
+    """CPU time of processes up to now."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._threads: dict[int, dict[str, int]] = {}
+        self._total: dict[int, float] = {}
+        for pid in pids:
+            try:
+                threads = list(Path(f"/proc/{pid}/task").iterdir())
+                self._threads[pid] = {one.name: int((one / "schedstat").read_text().split()[0]) for one in threads}
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                self._total[pid] = sum(map(int, fields[11:15])) / TICK
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+
+    def since(self, before: Spent) -> float:
+        """Seconds between two moments: by nanoseconds, or by ticks for a process some of whose threads have ended."""
+        seconds = 0.0
+        for pid, threads in self._threads.items():
+            old = before._threads.get(pid, {})
+            if old.keys() <= threads.keys():
+                seconds += (sum(threads.values()) - sum(old.values())) / 1e9
+            else:
+                seconds += self._total[pid] - before._total[pid]
+        return seconds
+
+
+async def sessions(url: str | None) -> list[int]:
+    """The processes that serve a PostgreSQL database, besides the one that says so."""
+    if url is None or not url.startswith("postgresql"):
+        return []
+    import asyncpg
+
+    connection = await asyncpg.connect(url.replace("+asyncpg", "", 1))
+    try:
+        rows = await connection.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+    return [row["pid"] for row in rows]
 
 
 def free_port() -> int:
@@ -63,8 +103,8 @@ def server(command: str, url: str | None, home: Path) -> Iterator[tuple[int, int
 
 
 async def ready(port: int) -> None:
-    """Return when the server answers; after 90 seconds the error of trying says why it does not."""
-    deadline = time.monotonic() + 90
+    """Return when the server answers; after 300 seconds the error of trying says why it does not."""
+    deadline = time.monotonic() + 300
     while True:
         connection = Connection(port)
         try:
@@ -104,29 +144,39 @@ async def main(a: argparse.Namespace) -> None:
         server(commands["kernel"], a.kernel_db, Path(work, "kernel")) as kernel,
     ):
         servers = {"reference": reference, "kernel": kernel}
-        known = {}
+        urls = {"reference": a.reference_db, "kernel": a.kernel_db}
+        measured: dict[str, dict[str, Operation]] = {}
+        flows = {}
         for who, (_, port) in servers.items():
             await ready(port)
-            known[who] = await fill(port, a.runs)
-        print(f"{'':16}{'c':>3}{'reference op/s':>16}{'cpu ms':>8}{'kernel op/s':>14}{'cpu ms':>8}  faster less_cpu")
+            flows[who], run = await fill(port, a.runs)
+            measured[who] = operations(flows[who], run) if "runs" in a.of else {}
+            if "rest" in a.of:
+                measured[who] |= rest.operations(await rest.fill(port, flows[who], run))
+        head = f"{'reference op/s':>16}{'cpu ms':>8}{'kernel op/s':>14}{'cpu ms':>8}  faster less_cpu  refused"
+        print(f"{'':16}{'c':>3}{head}")
         ratios: list[tuple[float, float]] = []
-        for name in operations(*known["kernel"]):
+        for name in measured["kernel"]:
+            if not any(fnmatch(name, pattern) for pattern in a.only):
+                continue
             for clients in a.clients:
                 figures = {}
                 for who, (pid, port) in servers.items():
-                    flow, run = known[who]
-                    operation = operations(flow, run)[name]
+                    flow, operation = flows[who], measured[who][name]
                     await measure(port, operation, flow, clients, 0.2)
-                    before = cpu_seconds(pid)
+                    before = Spent([pid, *await sessions(urls[who])])
                     done, seconds, refused = await measure(port, operation, flow, clients, a.seconds)
-                    figures[who] = done / seconds, max(cpu_seconds(pid) - before, 1 / TICK) / done * 1000, refused
+                    used = Spent([pid, *await sessions(urls[who])]).since(before)
+                    figures[who] = done / seconds, used / max(done, 1) * 1000, refused
                 ours, theirs = figures["kernel"], figures["reference"]
-                ratios.append((ours[0] / theirs[0], theirs[1] / ours[1]))
-                print(
-                    f"{name:16}{clients:>3}{shown(theirs[0]):>16}{shown(theirs[1]):>8}{shown(ours[0]):>14}"
-                    f"{shown(ours[1]):>8}{shown(ratios[-1][0]):>8}{shown(ratios[-1][1]):>9}",
-                    flush=True,
-                )
+                row = f"{name:16}{clients:>3}{shown(theirs[0]):>16}{shown(theirs[1]):>8}"
+                row += f"{shown(ours[0]):>14}{shown(ours[1]):>8}"
+                if theirs[0] and ours[0]:
+                    ratios.append((ours[0] / theirs[0], theirs[1] / ours[1]))
+                    row += f"{shown(ratios[-1][0]):>8}{shown(ratios[-1][1]):>9}"
+                else:
+                    row += f"{'-':>8}{'-':>9}"
+                print(f"{row}  {theirs[2]}/{ours[2]}", flush=True)
         means = [math.exp(statistics.fmean(map(math.log, column))) for column in zip(*ratios, strict=True)]
         print(f"geometric mean: faster {shown(means[0])}, less_cpu {shown(means[1])}")
 
@@ -143,5 +193,7 @@ if __name__ == "__main__":
     p.add_argument("--reference-db", help="database URL of the reference (default: a new SQLite file)")
     p.add_argument("--runs", type=int, default=500, help="flow runs to begin with")
     p.add_argument("--clients", type=lambda s: [int(x) for x in s.split(",")], default=[1, 16])
+    p.add_argument("--of", type=lambda s: s.split(","), default=["runs"], help="runs, rest, or both (runs,rest)")
+    p.add_argument("--only", type=lambda s: s.split(","), default=["*"], help="patterns of operations")
     p.add_argument("--seconds", type=float, default=2.0, help="for each operation, number of clients and server")
     asyncio.run(main(p.parse_args()))

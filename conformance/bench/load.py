@@ -13,6 +13,10 @@ from typing import Any
 RETRY = (429, 503)
 
 
+class Refused(RuntimeError):
+    """The server was too busy, again and again."""
+
+
 class Connection:
     """One HTTP/1.1 connection; a client must cost much less than what it measures, so nothing is decoded unasked."""
 
@@ -21,7 +25,10 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def call(self, method: str, path: str, content: Any = None) -> bytes:
-        """Send a request until its answer is 2xx; RuntimeError for answers that repeating does not change."""
+        """Send a request until its answer is 2xx.
+
+        Raises RuntimeError for answers that repeating does not change, Refused when it is refused too often.
+        """
         body = b"" if content is None else json.dumps(content, separators=(",", ":")).encode()
         head = f"{method} /api{path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n"
         request = f"{head}content-type: application/json\r\n\r\n".encode() + body
@@ -33,7 +40,7 @@ class Connection:
             if status not in RETRY:
                 raise RuntimeError(f"{method} {path}: {status} {answer[:200]!r}")
             await asyncio.sleep(min(1.0, 0.05 * 2**attempt))
-        raise RuntimeError(f"{method} {path}: refused too often")
+        raise Refused(f"{method} {path}: refused too often")
 
     async def json(self, method: str, path: str, content: Any = None) -> Any:
         """As `call`, decoded."""
@@ -141,7 +148,10 @@ async def measure(port: int, operation: Operation, flow: str, clients: int, seco
     async def client(connection: Connection) -> None:
         nonlocal done
         while time.perf_counter() - began < seconds:
-            await operation(connection, flow)
+            try:
+                await operation(connection, flow)
+            except Refused:
+                continue  # which shows in the number of refusals
             done += 1
 
     try:

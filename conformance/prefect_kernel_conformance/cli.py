@@ -161,8 +161,8 @@ def _notes(judges: Sequence[Judge], results: Results) -> Iterator[str]:
         yield f"Python Prefect found its database locked {locked} times, and was asked again."
     if repeated := sum(judge.repeated for judge in judges):
         yield f"{repeated} cases were played again, because it did not get over that."
-    if results.beside:
-        yield f"Cases that differed beside others and not alone: {', '.join(results.beside)}."
+    if results.unsteady:
+        yield f"Cases that differed beside others, or once, and not when played again: {', '.join(results.unsteady)}."
 
 
 def _say(results: Results, first: int, *, whole: bool) -> None:

@@ -67,6 +67,9 @@ def _page(results: Results, deviations: list[Deviation], facts: dict[str, Any]) 
             yield f" ({len(findings)} cases)</summary>"
             yield from _finding(findings[0])
             yield "</details>"
+    if results.routes:
+        yield "<h2>Routes</h2>"
+        yield from (f"<p>{_text(line)}</p>" for line in results.routes.lines(True))
     if results.coverage:
         yield from _coverage(results.coverage)
     yield "<h2>Declared deviations</h2>"

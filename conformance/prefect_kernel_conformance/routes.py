@@ -53,7 +53,7 @@ class Routes:
         played = len(self.common) - len(self.never_played)
         lines = [f"{len(self.common)} routes are on both servers, {played} of them were played."]
         if self.added:
-            lines.append(f"{len(self.added)} more are declared additions of the kernel.")
+            lines.append(f"{len(self.added)} more are declared additions of the kernel (conformance/DEVIATIONS.md).")
         return lines + [f"   never played: {method} {path}" for method, path in self.never_played if whole]
 
 

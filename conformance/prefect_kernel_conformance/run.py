@@ -70,13 +70,18 @@ class Results:
     examples: dict[str, Finding] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    beside: list[str] = field(default_factory=list)
-    """Cases that differed beside others, and did not when they were played again alone."""
+    unsteady: list[str] = field(default_factory=list)
+    """Cases that differed beside others, or once, and did not when they were played again alone."""
     coverage: list[Covered] = field(default_factory=list)
     """What the rules of the kernel did; empty when it did not count."""
 
     routes: Routes | None = None
     """Which routes the servers have; None where they do not say."""
+
+    def note_unsteady(self, case: Case) -> None:
+        """Note that a case has differed, and then has not."""
+        if (name := f"{case.group}.{case.name}") not in self.unsteady:
+            self.unsteady.append(name)
 
     def add_routes(self, routes: Routes | None) -> None:
         """Add what was found about routes; one that only one server has is a difference."""
@@ -153,7 +158,7 @@ def _played(judges: Sequence[Judge], cases: Sequence[Case], results: Results) ->
         cases, key=lambda case: case.alone or len(judges) == 1 or (one_writes and not case.pristine)
     ):
         if alone:
-            yield from (play(judges[0], case) for case in some)
+            yield from (_played_alone(judges[0], case, results) for case in some)
             continue
         again = []
         for played in play_together(judges, list(some)):
@@ -162,10 +167,20 @@ def _played(judges: Sequence[Judge], cases: Sequence[Case], results: Results) ->
             else:
                 yield played
         for case in again:
-            played = play(judges[0], case)
+            played = _played_alone(judges[0], case, results)
             if not played.differs:
-                results.beside.append(f"{case.group}.{case.name}")
+                results.note_unsteady(case)
             yield played
+
+
+def _played_alone(judge: Judge, case: Case, results: Results) -> Played:
+    """The case, played; again where it differs and it may be that something only took longer than it waits."""
+    played = play(judge, case)
+    if played.differs and case.timed:
+        played = play(judge, case)
+        if not played.differs:
+            results.note_unsteady(case)
+    return played
 
 
 def _shorten(judge: Judge, results: Results, shorten: int, *, show_progress: bool) -> None:
@@ -228,7 +243,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "deviations": results.explained,
         "skipped": results.skipped,
         "coverage": [vars(covered) for covered in results.coverage],
-        "beside": results.beside,
+        "unsteady": results.unsteady,
         "routes": vars(results.routes) if results.routes else None,
         "notes": results.notes,
     }

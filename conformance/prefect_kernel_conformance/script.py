@@ -150,6 +150,11 @@ class Case:
         return replace(self, steps=tuple(steps))
 
     @property
+    def timed(self) -> bool:
+        """Whether it waits for a time of its own for what a server may send."""
+        return any(isinstance(step, Socket) for step in self.steps)
+
+    @property
     def needs_database(self) -> bool:
         """Whether it cannot be played where only the URLs of the servers are known."""
         return self.world or any(isinstance(step, Seed | Update | Rows) for step in self.steps)

@@ -13,7 +13,7 @@ from prefect_kernel_conformance.judge import Finding, Judge, Verdict
 from prefect_kernel_conformance.matcher import Difference
 from prefect_kernel_conformance.player import Side
 from prefect_kernel_conformance.run import Results, play_all
-from prefect_kernel_conformance.script import Case, Request
+from prefect_kernel_conformance.script import Case, Request, Socket
 
 
 class FakeSide:
@@ -69,7 +69,7 @@ def test_cases_side_by_side() -> None:
     assert log[2] == "b[0]"
     assert sorted(log[3:]) == ["c[0]", "c[1]"]
     assert played(found) == (5, 0)
-    assert not found.beside
+    assert not found.unsteady
 
 
 def test_what_differs_beside_others_is_played_alone() -> None:
@@ -78,8 +78,19 @@ def test_what_differs_beside_others_is_played_alone() -> None:
     found = play_all(some, cases("a[0]", "a[1]", "a[2]"), show_progress=False, shorten=0)
     assert log.count("a[0]") == log.count("a[1]") == 2
     assert played(found) == (3, 1)
-    assert found.beside == ["group.a[1]"]
+    assert found.unsteady == ["group.a[1]"]
     assert found.different
+
+
+def test_what_waits_for_a_time_of_its_own_is_played_again() -> None:
+    """A case with a socket that differs once is told of; without one it is a difference, and so is what stays."""
+    socket = Socket(0, "/events/out", [("silence", 0.1)])
+    for steps, wrong, differs in (((socket,), [], 0), ((), [], 1), ((socket,), ["a[0]"], 1)):
+        some, log = judges(1, wrong=wrong, beside=["a[0]"])
+        found = play_all(some, [Case("group", "a[0]", steps)], show_progress=False, shorten=0)
+        assert len(log) == 1 + bool(steps)
+        assert played(found) == (1, differs)
+        assert found.unsteady == (["group.a[0]"] if not differs else [])
 
 
 def test_lanes_really_play_at_the_same_time() -> None:
