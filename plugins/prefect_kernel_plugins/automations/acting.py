@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,8 @@ from .calling import ActionFailed, Caller, checked
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
+
+log = logging.getLogger("prefect_kernel.automations")
 
 SUSPENDED_FOR = timedelta(hours=1)
 """How long a run that an automation has suspended waits to be resumed."""
@@ -134,7 +137,9 @@ async def _parameters(one: Invocation) -> dict[str, Any]:
     try:
         values: dict[str, Any] = hydrate(parameters, variables, found)
     except HydrationError as error:
-        raise ActionFailed(f"Unable to create flow run from deployment: {error!r}") from None
+        log.warning("parameters for a run of an automation, %s: %s", one.automation["id"], error)
+        # Prefect's reason says no more than that; the log says what it is about.
+        raise ActionFailed(f"Unable to create flow run from deployment: {error.kind}()") from None
     return values
 
 

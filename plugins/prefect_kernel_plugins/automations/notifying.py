@@ -24,7 +24,7 @@ SHOWN_CHARACTERS = 1000
 """How much of a webhook's answer is kept."""
 
 _HIDDEN = ("authorization", "traceparent", "via", "cookie", "set-cookie")
-_HIDDEN_PREFIXES = ("x-forwarded", "x-b3", "x-cloud-trace", "x-envoy")
+_HIDDEN_PREFIXES = ("x-forwarded", "x-b3", "x-cloud-trace", "x-envoy", "x-prefect")
 
 
 async def _block(one: Invocation, what: str) -> dict[str, Any]:

@@ -72,6 +72,9 @@ class Shown(dict[str, Any]):
         super().__init__((key, special.get(key, _value)(value)) for key, value in values.items())
         self._kind = kind
 
+    def __str__(self) -> str:
+        return " ".join(f"{key}={value!r}" for key, value in self.items())
+
 
 class Resource(dict[str, str]):
     """A resource of an event."""
@@ -282,6 +285,14 @@ def _actions(value: Any) -> Any:
     return [Shown("action", one) for one in value]
 
 
+def _part(value: Any) -> Any:
+    return Shown("", value) if isinstance(value, dict) else value
+
+
+def _policy(value: Any) -> Any:
+    return Shown("policy", value) if isinstance(value, dict) else value
+
+
 def _state(value: Any) -> Any:
     return State(value) if isinstance(value, dict) else value
 
@@ -298,17 +309,24 @@ _MEMBERS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "estimated_run_time": _duration,
         "estimated_start_time_delta": _duration,
         "parameters": lambda value: value,
+        "empirical_policy": _policy,
+        "created_by": _part,
     },
-    "state": {"type": _choice("StateType")},
+    "policy": {"pause_keys": _set},
+    "state": {"type": _choice("StateType"), "state_details": _part},
     "deployment": {
         "status": _choice("DeploymentStatus"),
         "schedules": _schedules,
         "parameters": lambda value: value,
+        "concurrency_options": _part,
+        "global_concurrency_limit": _part,
+        "created_by": _part,
+        "updated_by": _part,
     },
     "deployment-schedule": {"schedule": lambda value: Shown("schedule", value)},
     "schedule": {"interval": _duration},
-    "work-pool": {"status": _choice("WorkPoolStatus")},
-    "work-queue": {"status": _choice("WorkQueueStatus")},
+    "work-pool": {"status": _choice("WorkPoolStatus"), "storage_configuration": _part},
+    "work-queue": {"status": _choice("WorkQueueStatus"), "health_check_policy": _part},
     "automation": {
         "trigger": _trigger,
         "actions": _actions,

@@ -24,7 +24,11 @@ _VARIABLES = Statement(sa.select(variable.c.name, variable.c.value))
 
 
 class HydrationError(ValueError):
-    """A `__prefect_kind` object cannot be turned into a value."""
+    """A `__prefect_kind` object cannot be turned into a value; `kind` is Prefect's name for what is wrong."""
+
+    def __init__(self, problem: str, kind: str = "HydrationError") -> None:
+        super().__init__(problem)
+        self.kind = kind
 
 
 class Placeholder:
@@ -75,7 +79,7 @@ class _Hydration:
 
     def _failed(self, kind: str, problem: str) -> Placeholder:
         if not self.lenient:
-            raise HydrationError(problem)
+            raise HydrationError(problem, kind)
         return Placeholder(problem, kind)
 
     def _inner(self, value: Any) -> Any:

@@ -106,6 +106,14 @@ def test_automations_that_disable_others(kernel: KernelUnderTest) -> None:
         ({"type": "cancel-flow-run"}, "No flow run could be inferred"),
         ({"type": "pause-deployment", "source": "inferred"}, "No deployment could be inferred"),
         ({"type": "pause-automation", "automation_id": "00000000-0000-4000-8000-000000000000"}, "Unexpected status"),
+        (
+            {
+                "type": "run-deployment",
+                "deployment_id": "00000000-0000-4000-8000-000000000000",
+                "parameters": {"a": {"__prefect_kind": "workspace_variable", "variable_name": "none"}},
+            },
+            "Unable to create flow run from deployment: WorkspaceVariableNotFound()",
+        ),
     ],
 )
 def test_what_cannot_be_done(kernel: KernelUnderTest, action: dict[str, Any], reason: str) -> None:

@@ -54,6 +54,7 @@ FLOW_RUN: dict[str, Any] = {
     "name": "x",
     "state_type": "FAILED",
     "state": {"id": ID, "type": "FAILED", "name": "Bad", "timestamp": AT, "message": "boom", "data": None},
+    "empirical_policy": {"retries": None, "pause_keys": []},
     "total_run_time": 61.5,
     "estimated_run_time": 61.0,
 }
@@ -100,6 +101,7 @@ CASES = [
     ("{{ firing.triggering_firings[0].trigger.posture }} {{ firing.triggered }}",
      "Posture.Proactive 2024-06-01 12:00:00.500000+00:00"),
     ("{{ deployment.status }} {{ deployment.schedules[0].schedule.interval }}", "DeploymentStatus.READY 1:00:00"),
+    ("{{ flow_run.empirical_policy }} {{ automation.actions[0] }}", "retries=None pause_keys=set() type='do-nothing'"),
     ("{{ work_pool|ui_url }}", f"{UI}/work-pools/work-pool/p"),
     ("{{ work_pool|ui_resource_events_url }}", f"http://ui.example/events?resource=prefect.work-pool.{ID}"),
     ("{{ labels.a.b }} {{ labels['a.b'] }} {{ labels.a }}", "1 1 2"),
