@@ -139,3 +139,18 @@ async def test_racing_task_runs_never_hold_more_than_the_limit(kernel: FakeKerne
     assert sorted(one.status for one in made) == ["ACCEPT"] * 3 + ["WAIT"] * 9
     assert await active(kernel, new) == 3
     assert {lease.holder["id"] for lease in leases(kernel, new)} == set(await holders(kernel, old)) == running
+
+
+@pytest.mark.parametrize("kind", [limit, old_limit])
+@pytest.mark.asyncio
+async def test_beside_a_limit_of_zero_a_full_one_is_waited_for(kernel: FakeKernel, kind: Any) -> None:
+    """The last verdict counts, and of old limits the one by name is last; nothing is taken of those with room."""
+    prefix = "tag:" if kind is limit else ""
+    await kind(kernel, f"{prefix}b", 0)
+    full = await kind(kernel, f"{prefix}c", 1)
+    free = await limit(kernel, "tag:a", 9)
+    await propose(kernel, await task_run_row(kernel, tags=["c"]), "RUNNING")
+    made = await propose(kernel, await task_run_row(kernel, tags=["b", "c", "a"]), "RUNNING")
+    assert (made.status, made.validated) == ("WAIT", None)
+    assert await active(kernel, free) == 0
+    assert (await active(kernel, full) if kind is limit else len(await holders(kernel, full))) == 1

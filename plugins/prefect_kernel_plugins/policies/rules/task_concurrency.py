@@ -95,6 +95,7 @@ class SecureTaskConcurrencySlots(TaskRule):
     """A task run starts only with a slot of every limit on its tags; otherwise its client waits and asks again.
 
     Nothing is taken before the whole transition has been decided, so a run that gets no further leaves no slot taken.
+    A limit of 0 aborts, unless one that is looked at later says to wait: the last verdict counts, as in the reference.
     """
 
     from_states = ALL_STATES
@@ -112,24 +113,21 @@ class SecureTaskConcurrencySlots(TaskRule):
         for limit in limits:
             if limit["limit"] == 0:
                 self._deadlock(move, _tag(limit))
-                return
-        if limits:
-            if not (yield from slots.have_room(limits, 1, move.now)):
-                names = ", ".join(_tag(limit) for limit in limits)
-                move.wait(self._seconds(move, limits), f"Concurrency limit reached for tags: {names}")
+        if given := [limit for limit in limits if limit["limit"] > 0]:
+            if not (yield from slots.have_room(given, 1, move.now)):
+                names = ", ".join(_tag(limit) for limit in given)
+                move.wait(self._seconds(move, given), f"Concurrency limit reached for tags: {names}")
                 return
             holder = {"type": "task_run", "id": move.run["id"]}
-            self._lease = Lease.new([limit["id"] for limit in limits], 1, move.now, LEASE_SECONDS, holder)
+            self._lease = Lease.new([limit["id"] for limit in given], 1, move.now, LEASE_SECONDS, holder)
         known = {_tag(limit) for limit in limits}
         for id, tag, most, active in (yield _OLD_LIMITS(tags=[tag for tag in tags if tag not in known])):
             if most == 0:
                 self._deadlock(move, tag)
-                return
-            if len(active) >= most:
+            elif len(active) >= most:
                 wait = int(move.kernel.settings.server.tasks.tag_concurrency_slot_wait_seconds)
                 move.wait(wait, f"Concurrency limit for the {tag} tag has been reached")
-                return
-            if move.run["id"] not in active:
+            elif move.run["id"] not in active:
                 self._old.append(id)
 
     @staticmethod
