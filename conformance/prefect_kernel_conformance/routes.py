@@ -89,7 +89,7 @@ def check(sides: Sequence[Side], additions: Sequence[Addition]) -> Routes | None
         missing=sorted(ours - theirs, key=_by_path),
         undeclared=[route for route in more if route not in declared],
         added=declared,
-        never_played=_never(common, asked),
+        never_played=never_asked(common, asked),
     )
 
 
@@ -97,7 +97,7 @@ def _by_path(route: Route) -> tuple[str, str]:
     return route[1], route[0]
 
 
-def _never(routes: Iterable[Route], asked: set[Route]) -> list[Route]:
+def never_asked(routes: Iterable[Route], asked: set[Route]) -> list[Route]:
     """The routes that none of the requests was for. A request is for the route with the fewest parameters that fits."""
     ordered = sorted(routes, key=lambda route: route[1].count("{}"))
     patterns = [(route, re.compile(re.escape(route[1]).replace(r"\{\}", "[^/]+") + "$")) for route in ordered]

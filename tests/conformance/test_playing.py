@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 from prefect_kernel_conformance import lanes, routes
-from prefect_kernel_conformance.deviations import Addition
+from prefect_kernel_conformance.deviations import Addition, additions
 from prefect_kernel_conformance.judge import Finding, Judge, Verdict
 from prefect_kernel_conformance.matcher import Difference
 from prefect_kernel_conformance.player import Side
-from prefect_kernel_conformance.run import Results, play_all
-from prefect_kernel_conformance.script import Case, Request, Socket
+from prefect_kernel_conformance.run import Choice, Results, choose, play_all
+from prefect_kernel_conformance.script import CLOSE, OPEN, Case, Race, Request, Socket
+
+from prefect_kernel.testing import MakeKernel, make_kernel
+
+__all__ = ["make_kernel"]
 
 
 class FakeSide:
@@ -177,3 +182,23 @@ def test_routes_of_both_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     results.add_routes(found)
     assert {request for _, request, _ in results.kinds} == {"DELETE /gone/{}", "GET /new"}
     assert results.different
+
+
+def test_every_route_is_asked_for(make_kernel: MakeKernel) -> None:
+    """The cases ask for each route that the kernel has in common with Prefect, all of them."""
+    own = additions()
+    common = set()
+    for group in make_kernel().kernel.groups:
+        for endpoint in group.endpoints:
+            path = re.sub(r"\{[^}]*\}", "{}", endpoint.path)
+            added = any(one.covers(endpoint.method, path) for one in own)
+            if not group.root and not added and not path.endswith(routes.ABOUT_THE_API):
+                common.add((endpoint.method, path))
+    asked = set()
+    for case in choose(Choice(cases=2)):
+        for step in case.steps:
+            for request in [step] if isinstance(step, Request) else step.requests if isinstance(step, Race) else []:
+                path = re.sub(f"{OPEN}[^{CLOSE}]*{CLOSE}", "x", request.path).partition("?")[0]
+                asked.add((request.method, path))
+    assert len(common) > 180
+    assert routes.never_asked(common, asked) == []
