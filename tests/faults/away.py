@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import redis as redis_client
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from tests.plugins.events.sockets import an_event, checkpoint, events_socket, send_all
 from tests.support import services
@@ -42,7 +42,7 @@ class Sender:
                             self.acknowledged |= {event["id"] for event in events}
                             self.progress.notify_all()
                         await asyncio.sleep(0.02)
-            except (ConnectionClosed, OSError, AssertionError):
+            except (ConnectionClosed, InvalidMessage, OSError, AssertionError):
                 await asyncio.sleep(0.1)
 
     async def more(self, number: int = 50) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.typing import Subprotocol
 
 from prefect_kernel.ids import uuid4
@@ -71,7 +71,7 @@ class Reporter:
                 await socket.send('{"type": "auth", "token": null}')
                 await socket.recv()
                 await self._send_all(socket)
-        except (ConnectionClosed, OSError):
+        except (ConnectionClosed, InvalidMessage, OSError):  # also in the middle of the handshake
             return False
         return True
 
