@@ -11,6 +11,9 @@ from prefect_kernel.ports.server import ASGIApp, ServeConfig
 
 log = logging.getLogger("prefect_kernel.server")
 
+_READING = 0.002
+"""Seconds; less than a loop's clock resolves would be no time."""
+
 
 class Connection(Protocol):
     """An open connection."""
@@ -41,7 +44,11 @@ class Hub:
         self._timer = loop.call_later(self._period, self._tick)
 
     def _tick(self) -> None:
-        now = self.loop.time()
+        # After a standstill (a suspended process, a crowded machine) time limits have passed while what clients have
+        # sent lies unread. The loop reads between two timers, never within one, so it gets to that first.
+        self._timer = self.loop.call_later(_READING, self._check, self.loop.time())
+
+    def _check(self, now: float) -> None:
         for connection in list(self.connections):
             connection.tick(now)
         self._timer = self.loop.call_later(self._period, self._tick)

@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -67,6 +69,31 @@ async def test_events_behind_a_pong_are_stored(server: ServerFactory, sqlite_url
             if sent % 400 == 0:
                 await asyncio.wait_for(await socket.ping(), 30)
                 assert await stored(client, "test.streamed") == sent
+
+
+@pytest.mark.parametrize("name", ["native", "uvicorn"])
+def test_what_came_while_it_was_suspended_is_answered(server: ServerFactory, sqlite_url: str, name: str) -> None:
+    """A server that was suspended for longer than connections may be idle reads what has come before it hangs up."""
+    kernel = server(sqlite_url, "--server", name, env={"PREFECT_SERVER_API_KEEPALIVE_TIMEOUT": "1"})
+    head = b"POST /api/flows/filter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+    with ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", kernel.port), PATIENCE)) for _ in range(10)
+        ]
+        for client in clients:
+            client.sendall(head + b"{}")
+            assert client.recv(9000).startswith(b"HTTP/1.1 200")
+        os.kill(kernel.process.pid, signal.SIGSTOP)
+        try:
+            for client in clients:
+                client.sendall(head)
+                time.sleep(0.01)  # the first has woken the server's poll, which stops with it as its only event
+                client.sendall(b"{}")
+            time.sleep(1.3)  # all idle for too long, as far as the server has read
+        finally:
+            os.kill(kernel.process.pid, signal.SIGCONT)
+        for client in clients:
+            assert client.recv(9000).startswith(b"HTTP/1.1 200")
 
 
 @each_server
