@@ -3,7 +3,8 @@
 Both servers run on databases filled in the same way, by their own API, and are measured in turn, operation by
 operation, so that a machine whose speed drifts is the same for both. What counts is the ratio; CPU time (of the server
 process and, on PostgreSQL of this machine, of its database sessions, from /proc) is the steadier one of the two on a
-busy machine. `refused` counts the answers 429 and 503 of the reference and of the kernel, which were asked again.
+busy machine. `refused` counts the requests that the reference and the kernel answered with 429, 500 or 503, or not at
+all; they were sent again.
 """
 
 from __future__ import annotations
