@@ -61,6 +61,15 @@ def test_rows_of_old_servers_are_tried_again(policy: dict[str, Any]) -> None:
     assert verdict(task) == ("REJECT", "Retrying", "SCHEDULED", "AwaitingRetry")
 
 
+@pytest.mark.parametrize("policy", [{}, {"retries": 0, "pause_keys": ["k"]}])
+def test_policies_in_which_nothing_changes_are_not_written_anew(policy: dict[str, Any]) -> None:
+    """A run that fails for good is set to no kind of retry; a row that names none is left as an old server wrote it."""
+    run = {**flow_run(run_count=1), "empirical_policy": policy}
+    made = judged(move(state("RUNNING"), state("FAILED"), run=run), [RetryFailedFlows])
+    assert made.status == "ACCEPT"
+    assert made.run["empirical_policy"] is policy
+
+
 def test_clients_without_pauses_keep_their_pauses() -> None:
     """API version 0.8.3 does not know them, so they are left alone."""
     made = failed_flow(1, 3, api_version=(0, 8, 3))

@@ -8,7 +8,7 @@ from ...common.policies import with_old_keys
 
 _DEFAULTS: dict[str, Any] = {
     "max_retries": 0,
-    "retry_delay_seconds": 0,
+    "retry_delay_seconds": 0.0,
     "retries": None,
     "retry_delay": None,
     "pause_keys": [],
@@ -18,8 +18,11 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def change_policy(run: dict[str, Any], **changes: Any) -> None:
-    """Change members of a flow run's policy; the old object stays as it is."""
-    run["empirical_policy"] = {**_DEFAULTS, **with_old_keys(run["empirical_policy"] or {}), **changes}
+    """Change members of a flow run's policy; the old object stays as it is, and in place when nothing changes."""
+    policy = {**_DEFAULTS, **with_old_keys(run["empirical_policy"] or {})}
+    policy["retry_delay_seconds"] = float(policy["retry_delay_seconds"] or 0)
+    if any(policy[name] != value for name, value in changes.items()):
+        run["empirical_policy"] = {**policy, **changes}
 
 
 def policy_value(run: dict[str, Any], name: str) -> Any:
