@@ -191,6 +191,13 @@ def _count(value: Any, label: str, count: int, start: datetime, end: datetime) -
 async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply:
     """How many events match a filter: by name or resource the most frequent first, by time every span in order."""
     countable = _COUNTABLE(request.path, request.content)
+    try:
+        return web.json(await _counted(request, countable, body))
+    except OverflowError:  # no calendar holds it
+        raise errors.Unprocessable("The given interval is too long, or the time range begins too early.") from None
+
+
+async def _counted(request: web.Request, countable: Countable, body: EventCountQuery) -> list[dict[str, Any]]:
     now = request.kernel.clock.now()
     body.filter.occurred.resolve(now)
     since, until = body.filter.occurred.since, body.filter.occurred.until
@@ -200,15 +207,13 @@ async def count_events(request: web.Request, body: EventCountQuery) -> web.Reply
     read = request.kernel.storage.read
     if countable in (Countable.event, Countable.resource):
         rows = await read(_rows, _by_label(conditions.shape, countable), conditions.params)
-        return web.json([_count(*row) for row in rows])
+        return [_count(*row) for row in rows]
     rows = await read(_rows, _by_time(conditions.shape), {**conditions.params, "span": span.total_seconds()})
     found = dict(map(tuple, rows))
     if until > now:
         until = body.time_unit.end(now)
     number = first_span(since, span)
-    return web.json(
-        [
-            _count(i, start.isoformat(), found.get(number + i, 0), start, end)
-            for i, (start, end) in enumerate(spans(since, until, span))
-        ]
-    )
+    return [
+        _count(i, start.isoformat(), found.get(number + i, 0), start, end)
+        for i, (start, end) in enumerate(spans(since, until, span))
+    ]

@@ -115,7 +115,7 @@ async def filter_flow_run_input(request: web.Request, body: InputFilter) -> web.
     return web.raw(_WIRE.many(kernel.storage.dialect, rows))
 
 
-@group.get("/{id:uuid}/input/{key}", permission="read")
+@group.get("/{id:uuid}/input/{key}", permission="read", media="text/plain", response={"type": "string"})
 async def read_flow_run_input(request: web.Request) -> web.Reply:
     """The value under a key, as plain text."""
     value = await request.kernel.storage.read(read_value, request.path["id"], request.path["key"])

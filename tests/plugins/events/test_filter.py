@@ -308,6 +308,15 @@ def test_too_many_spans(kernel: KernelUnderTest) -> None:
         assert answer.json()["detail"].startswith("The given interval would create 259920 buckets, which is too many.")
 
 
+def test_spans_that_no_calendar_holds(kernel: KernelUnderTest) -> None:
+    """An interval of ages is refused where it cannot be counted with, whatever is counted by."""
+    for countable in ("time", "day", "event", "resource"):
+        for interval in (5.6e307, 1e12):
+            query = {"filter": {}, "time_unit": "day", "time_interval": interval}
+            answer = kernel.client.post(f"/events/count-by/{countable}", json=query)
+            assert (answer.status, answer.json()["detail"][:34]) == (422, "The given interval is too long, or")
+
+
 def test_what_cannot_be_counted_by(kernel: KernelUnderTest) -> None:
     """Another countable is answered with 422 about the path; a filter must be given."""
     answer = kernel.client.post("/events/count-by/colour", json={"filter": {}})
