@@ -123,7 +123,8 @@ def test_half_closed_connection_has_its_answers(stage: Stage, more: bytes) -> No
 
         async with serving(runner, app) as server:
             wire = await server.connect()
-            wire.send(b"".join(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" % n for n in range(3)) + more)
+            asked = b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+            wire.send(b"".join(asked % number for number in range(3)) + more)
             wire.end()
             ended.set()
             for number in range(3):

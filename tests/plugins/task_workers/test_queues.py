@@ -248,8 +248,8 @@ def test_keys_of_workers_that_have_gone_are_forgotten(kernel: KernelUnderTest) -
         async with queues.serving(["key-7"]):
             async with queues.serving(many):
                 await queues.fill(many)
-                with_them = len(queues._queues)  # noqa: SLF001 - what stays in memory is what this is about
-            return with_them, len(queues._queues)  # noqa: SLF001
+                with_them = len(queues._queues)
+            return with_them, len(queues._queues)
 
     assert kernel.run(come_and_go()) == (1000, 2)
     assert taken(kernel, "key-5") == [run]
