@@ -29,6 +29,15 @@ def task_run_states(s: Script) -> None:
     s.get(f"/task_run_states/?task_run_id={run['id']}")
 
 
+@sequence
+def messages_over_binary_data(s: Script) -> None:
+    """A run fails with a text that PostgreSQL cannot hold as it is."""
+    run = flow_run(s)
+    set_state(s, run, "RUNNING")
+    set_state(s, run, "FAILED", message="not \0text")
+    s.get(f"/flow_runs/{run['id']}")
+
+
 @sequence(independent=True)
 def nothing_there(s: Script) -> None:
     """States and runs that do not exist, ids that are none."""

@@ -169,6 +169,19 @@ def interval_from_text(value: Any) -> timedelta:
     return datetime.fromisoformat(value) - _EPOCH if isinstance(value, str) and len(value) > 9 else timedelta(0)
 
 
+class Prose(KernelType):
+    """Text for people, such as what an exception said.
+
+    PostgreSQL cannot hold NUL characters; without them the text still says what it has to, and is not refused.
+    """
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "VARCHAR"
+
+    def encoder(self, dialect: str) -> Converter:
+        return (lambda v: v.replace("\0", "")) if dialect == POSTGRESQL else None
+
+
 class Bool(KernelType):
     """A truth value."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from prefect_kernel.sql import metadata
-from prefect_kernel.sql.types import JSON, UUID, Bool, Interval, Timestamp
+from prefect_kernel.sql.types import JSON, UUID, Bool, Interval, Prose, Timestamp
 
 from ..schema.enums import STATE_TYPE
 
@@ -55,7 +55,7 @@ flow_run_state = sa.Table(
     sa.Column("type", STATE_TYPE, nullable=False),
     sa.Column("timestamp", Timestamp(), nullable=False),
     sa.Column("name", sa.String(), nullable=False),
-    sa.Column("message", sa.String()),
+    sa.Column("message", Prose()),
     sa.Column("state_details", JSON(), nullable=False),
     sa.Column("data", JSON()),
     sa.Column("flow_run_id", UUID(), nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from prefect_kernel.sql import metadata
-from prefect_kernel.sql.types import JSON, UUID, Interval, Timestamp
+from prefect_kernel.sql.types import JSON, UUID, Interval, Prose, Timestamp
 
 from ..schema.enums import STATE_TYPE
 
@@ -48,7 +48,7 @@ task_run_state = sa.Table(
     sa.Column("type", STATE_TYPE, nullable=False),
     sa.Column("timestamp", Timestamp(), nullable=False),
     sa.Column("name", sa.String(), nullable=False),
-    sa.Column("message", sa.String()),
+    sa.Column("message", Prose()),
     sa.Column("state_details", JSON(), nullable=False),
     sa.Column("data", JSON()),
     sa.Column("task_run_id", UUID(), nullable=False),

@@ -42,3 +42,14 @@ def test_an_empty_idempotency_key_finds_nothing(kernel: KernelUnderTest) -> None
     body = {"flow_id": run["flow_id"], "idempotency_key": ""}
     assert kernel.client.post("/flow_runs/", json=body).status == 409
     assert kernel.client.post("/flow_runs/", json={**body, "idempotency_key": " "}).status == 201
+
+
+def test_messages_that_postgresql_cannot_hold(kernel: KernelUnderTest) -> None:
+    """A run that fails over binary data has failed: what the exception said is kept, there without NUL characters."""
+    run = kernel.flow_run(state={"type": "PENDING", "message": "\0"})
+    kernel.propose(run, "Running")
+    assert kernel.propose(run, "Failed", message="not \0text").status == "ACCEPT"
+    shown = kernel.client.get(f"/flow_runs/{run['id']}").json()["state"]
+    assert (shown["type"], shown["message"].replace("\0", "")) == ("FAILED", "not text")
+    task = {"flow_run_id": run["id"], "task_key": "t", "dynamic_key": "1", "state": {"type": "FAILED", "message": "\0"}}
+    assert kernel.client.post("/task_runs/", json=task).status == 201

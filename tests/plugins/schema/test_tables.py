@@ -36,6 +36,7 @@ NAMES = {
     types.Timestamp: ("DATETIME", "timestamp with time zone"),
     types.Interval: ("DATETIME", "interval"),
     types.Bool: ("BOOLEAN", "boolean"),
+    types.Prose: ("VARCHAR", "character varying"),
     sa.String: ("VARCHAR", "character varying"),
     sa.Text: ("TEXT", "text"),
     sa.SmallInteger: ("SMALLINT", "smallint"),
