@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from prefect_kernel import web
+from prefect_kernel import errors, web
 from prefect_kernel.stash import StashKey
 
 from ..task_runs.claims import EXPIRY
@@ -99,8 +99,11 @@ async def _kept(queues: TaskQueues, run_id: str, token: str, answer: asyncio.Fut
     """Keep a claim until the worker has answered; False when it was lost before that."""
     while not answer.done():
         await asyncio.wait({answer}, timeout=RENEW_SECONDS)
-        if not answer.done() and not await queues.renew(run_id, token):
-            return answer.done()
+        try:
+            if not answer.done() and not await queues.renew(run_id, token):
+                return answer.done()
+        except errors.StorageUnavailable as error:
+            log.warning("the claim on task run %s could not be renewed: %s", run_id, error)
     return True
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from prefect_kernel.errors import StorageUnavailable
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from prefect_kernel_plugins.task_runs.claims import EXPIRY, task_claim
@@ -127,6 +128,40 @@ def test_a_worker_whose_claim_is_lost_is_disconnected(
     assert socket.closed[0] == 1011
     assert taken(here, "hello") == []
     assert there.run(queues_of(there).acknowledge(run, theirs))
+
+
+def test_a_database_that_is_away_disconnects_nobody(
+    make_kernel: MakeKernel, database_url: str, monkeypatch: Any
+) -> None:
+    """A renewal that fails is tried again."""
+    monkeypatch.setattr(subscriptions, "RENEW_SECONDS", 0.01)
+    here = make_kernel(storage=database_url)
+    defer(here)
+    socket, queues, tries = SlowWorker(), queues_of(here), 0
+    renew = queues.renew
+
+    async def away(run_id: str, token: str) -> bool:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise StorageUnavailable("away")
+        return await renew(run_id, token)
+
+    monkeypatch.setattr(queues, "renew", away)
+    task = here.run(socket.served(here))
+    here.clock.advance(seconds=ALMOST)
+    here.run(until_it_expires(here, here.clock.now() + EXPIRY))
+
+    async def end() -> None:
+        assert not task.done()
+        socket.answers.put_nowait('{"type": "ack"}')
+        await until_it_expires(here, None)
+        task.cancel()
+        await asyncio.wait({task})
+
+    here.run(end())
+    assert tries >= 3
+    assert socket.closed is None
 
 
 @pytest.mark.parametrize("told", ["ack", "quit"])
