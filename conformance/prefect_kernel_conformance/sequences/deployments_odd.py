@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..script import Script, sequence
+from ._make import flow
 from .deployments import deploy
 from .work_pools import pool
 
@@ -33,6 +34,31 @@ def crons_by_chance(s: Script) -> None:
         added = s.post(f"/deployments/{made['id']}/schedules", [{"schedule": {"cron": cron}}])
         s.get(f"/deployments/{made['id']}/schedules", ignore=("body",))
     del added
+
+
+CRONS = (
+    "0 0 15W * *", "0 0 W15 * *", "0 0 L * *", "0 0 l,10 * *", "0 0 * * L5", "0 0 * * fri#2", "0 0 * * fri#2,mon#1",
+    "0 0 * * fri#2,mon", "0 0 * * fri#6", "0 0 ? * ?", "0 0 * JAN-mar/2 Mon-FRI", "0 22-2 * * *", "0 0 * * fri-tue",
+    "0 0 * nov-feb *", "5/20 * * * *", "*/70 * * * *", "0-59/7 3 * * *", "0 0 29 2 *", "0 0 1 * 1", "0 0 * * 7",
+    "0 0 * * 0,7", "* * * * * 15", "* * * * * */30", "0 0 1 1 * 0 2031-2033", "0 0 1 1 * 0 1969", "@daily", "@reboot",
+    "@weekly", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "1,,2 * * * *", "* * * *", "", " ",
+    "*\t*  * * *", "1-5-9 * * * *", "-1 * * * *", "1.5 * * * *", "a * * * *", "* * * * *;", "0 2 * * *", "30 1 * * *",
+)  # fmt: skip
+
+
+@sequence(independent=True)
+def crons(s: Script) -> None:
+    """Expressions of all kinds: which are taken, and the dates of those around a change of clocks."""
+    of = flow(s)
+    for number, cron in enumerate(CRONS):
+        zone, day_or = (("America/New_York", True), ("Europe/Berlin", False))[number % 2]
+        made = deploy(s, of)
+        schedule = {"cron": cron, "timezone": zone, "day_or": day_or}
+        s.post(f"/deployments/{made['id']}/schedules", [{"schedule": schedule}])
+        asked = {"start_time": "2031-03-08T23:30:00Z", "end_time": "2036-12-31T00:00:00Z", "min_runs": 4}
+        s.post(f"/deployments/{made['id']}/schedule", {**asked, "max_runs": 4, "min_time": 0})
+        mine = {"deployments": {"id": {"any_": [made["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        s.post("/flow_runs/filter", mine)
 
 
 @sequence(independent=True)

@@ -9,6 +9,7 @@ from .work_pools import TEMPLATE, pool
 
 GROUP = "work_pools"
 KIND = "cancelling_timeout_teardown.v1"
+CLEANUP = "cleanup_delivery.v1"
 READY = ("wait", 0.5)
 
 
@@ -91,3 +92,38 @@ def refusals(s: Script) -> None:
         _talk(s, path, ("send", _hello(s)), ("receive", 1), ("send", frame), ("silence", 0.7))
     _talk(s, path, ("send", _hello(s)), ("receive", 1), subprotocol=None)
     _talk(s, path, ("send", {"type": "x"}), ("receive", 1), auth=False)
+
+
+def _operation(s: Script, name: str, **more: Any) -> dict[str, Any]:
+    payload = {"message_id": s.uuid("message"), "reservation_token": "t", **more}
+    return _frame(s, f"cleanup.{name}.v1", payload)
+
+
+@sequence
+def operations(s: Script) -> None:
+    """What a worker says about messages that there are not, that it may not have, and in frames that are none."""
+    path = pool(s)
+    able = {
+        "requested_capabilities": ["worker_heartbeat.v1", "work_pool_snapshot.v1", CLEANUP],
+        "handled_cleanup_kinds": [KIND],
+    }
+    for more in (
+        able, {**able, "max_cleanup_concurrency": 3}, {**able, "max_cleanup_concurrency": 0}, {},
+        {**able, "handled_cleanup_kinds": []}, {**able, "handled_cleanup_kinds": [KIND, KIND]},
+    ):  # fmt: skip
+        _talk(
+            s, path, ("send", _hello(s, **more)), ("receive", 1), ("send", _operation(s, "ack")), ("receive", 1),
+            ("send", _operation(s, "release", reason="busy")), ("receive", 1), ("send", _operation(s, "renew")),
+            ("receive", 1), ("silence", 0.3),
+        )  # fmt: skip
+    for more in (
+        {**able, "handled_cleanup_kinds": ["other.v1"]}, {**able, "max_cleanup_concurrency": -1},
+        {**able, "max_cleanup_concurrency": "1"}, {**able, "handled_cleanup_kinds": None},
+    ):  # fmt: skip
+        _talk(s, path, ("send", _hello(s, **more)), ("receive", 1))
+    for frame in (
+        _operation(s, "release"), _operation(s, "release", reason=""), _operation(s, "ack", reservation_token=""),
+        _operation(s, "ack", message_id="x"), _operation(s, "ack", reason="x"), _operation(s, "other"),
+        _operation(s, "renew", reservation_token=1),
+    ):  # fmt: skip
+        _talk(s, path, ("send", _hello(s, **able)), ("receive", 1), ("send", frame), ("silence", 0.7))
