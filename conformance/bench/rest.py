@@ -25,9 +25,9 @@ async def fill(port: int, flow: str, run: str) -> dict[str, str]:
     ids = {"flow": flow, "run": run}
     for number in range(ROWS):
         value = {"name": f"bench-{number}", "value": {"n": number}, "tags": ["bench"]}
-        ids["variable"] = (await c.json("POST", "/variables/", value))["id"]
+        await c.json("POST", "/variables/", value)
         artifact = {"key": f"bench-{number % 50}", "type": "markdown", "data": "# bench", "flow_run_id": run}
-        ids["artifact"] = (await c.json("POST", "/artifacts/", artifact))["id"]
+        ids[f"artifact-{number}"] = (await c.json("POST", "/artifacts/", artifact))["id"]
         await c.json("PUT", "/saved_searches/", {"name": f"bench-{number}", "filters": []})
         await c.json("POST", "/v2/concurrency_limits/", {"name": f"bench-{number}", "limit": _MANY})
         await c.json("POST", f"/flow_runs/{run}/input", {"key": f"bench-{number}", "value": '{"a": 1}'})
@@ -38,9 +38,10 @@ async def fill(port: int, flow: str, run: str) -> dict[str, str]:
     schema = (await c.json("POST", "/block_schemas/filter", about))[0]
     ids["block_schema"], ids["checksum"] = schema["id"], schema["checksum"]
     for number in range(ROWS):
-        ids["block_document"] = (await _block(c, ids, f"bench-{number}"))["id"]
-    lease = {"names": ["bench-0"], "slots": 1, "lease_duration": 3600}
-    ids["lease"] = (await c.json("POST", "/v2/concurrency_limits/increment-with-lease", lease))["lease_id"]
+        ids[f"block-{number}"] = (await _block(c, ids, f"bench-{number}"))["id"]
+        lease = {"names": ["bench-0"], "slots": 1, "lease_duration": 3600}
+        made = await c.json("POST", "/v2/concurrency_limits/increment-with-lease", lease)
+        ids[f"lease-{number}"] = made["lease_id"]
     c.close()
     return ids
 
@@ -57,10 +58,13 @@ def operations(ids: dict[str, str]) -> dict[str, Operation]:
     slots = {"names": ["bench-1"], "slots": 1}
 
     def write(method: str, path: str, body: Any = None) -> Operation:
-        """One request; `body` makes what is sent anew for each."""
+        """One request; `body` makes what is sent anew for each. A `*` in the path is one row after the other."""
 
         async def one(c: Connection, _: str) -> Any:
-            return await c.call(method, path, body() if callable(body) else body)
+            row = next(_number) % ROWS
+            its = path.replace("lease-*", ids[f"lease-{row}"]).replace("block-*", ids[f"block-{row}"])
+            its = its.replace("artifact-*", ids[f"artifact-{row}"]).replace("*", str(row))
+            return await c.call(method, its, body() if callable(body) else body)
 
         return one
 
@@ -87,11 +91,11 @@ def operations(ids: dict[str, str]) -> dict[str, Operation]:
         "variable_list": read("POST", "/variables/filter", page),
         "block_types": read("POST", "/block_types/filter", page),
         "block_schema": read("GET", f"/block_schemas/checksum/{ids['checksum']}"),
-        "block_read": read("GET", f"/block_documents/{ids['block_document']}?include_secrets=true"),
+        "block_read": read("GET", f"/block_documents/{ids['block-0']}?include_secrets=true"),
         "block_by_name": read("GET", "/block_types/slug/secret/block_documents/name/bench-7?include_secrets=true"),
         "block_list": read("POST", "/block_documents/filter", page),
         "capabilities": read("GET", "/block_capabilities/"),
-        "artifact_read": read("GET", f"/artifacts/{ids['artifact']}"),
+        "artifact_read": read("GET", f"/artifacts/{ids['artifact-0']}"),
         "artifact_latest": read("GET", "/artifacts/bench-7/latest"),
         "artifact_list": read("POST", "/artifacts/filter", page),
         "artifacts_latest": read("POST", "/artifacts/latest/filter", page),
@@ -108,17 +112,17 @@ def operations(ids: dict[str, str]) -> dict[str, Operation]:
         "ui_task_count": read("POST", "/ui/flow_runs/count-task-runs", {"flow_run_ids": [ids["run"]]}),
         "ui_validate": read("POST", "/ui/schemas/validate", {"schema": schema, "values": {"a": 1}}),
         "variable_create": write("POST", "/variables/", lambda: {"name": _new("v"), "value": 1}),
-        "variable_update": write("PATCH", f"/variables/{ids['variable']}", {"value": 2}),
+        "variable_update": write("PATCH", "/variables/name/bench-*", {"value": 2}),
         "block_create": block_create,
-        "block_update": write("PATCH", f"/block_documents/{ids['block_document']}", {"data": {"value": "other"}}),
+        "block_update": write("PATCH", "/block_documents/block-*", {"data": {"value": "other"}}),
         "artifact_create": write("POST", "/artifacts/", lambda: {"key": _new("a"), "type": "table", "data": [1]}),
-        "artifact_update": write("PATCH", f"/artifacts/{ids['artifact']}", {"data": "new"}),
+        "artifact_update": write("PATCH", "/artifacts/artifact-*", {"data": "new"}),
         "search_save": write("PUT", "/saved_searches/", lambda: {"name": _new("s"), "filters": []}),
         "input_create": write("POST", inputs, lambda: {"key": _new("k"), "value": "1"}),
         "limit_create": write("POST", f"{limits}/", lambda: {"name": _new("l"), "limit": 1}),
-        "limit_update": write("PATCH", f"{limits}/bench-9", {"limit": _MANY - 1}),
+        "limit_update": write("PATCH", f"{limits}/bench-*", {"limit": _MANY - 1}),
         "slots": increment_decrement,
         "slots_by_lease": lease_cycle,
-        "lease_renew": write("POST", f"{limits}/leases/{ids['lease']}/renew", {"lease_duration": 3600}),
+        "lease_renew": write("POST", f"{limits}/leases/lease-*/renew", {"lease_duration": 3600}),
         "slots_by_tag": tag_cycle,
     }

@@ -15,7 +15,7 @@ from .websocket import converse
 
 POLL_SECONDS = 0.25
 # Long enough for machines that have other things to do: who has what is waited for does not wait.
-UNTIL_SECONDS = 120.0
+UNTIL_SECONDS = 90.0
 LOCKED_SECONDS = 60.0
 LOCKED_PAUSE = 0.05
 

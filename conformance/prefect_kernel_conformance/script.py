@@ -151,8 +151,8 @@ class Case:
 
     @property
     def timed(self) -> bool:
-        """Whether it waits for a time of its own for what a server may send."""
-        return any(isinstance(step, Socket) for step in self.steps)
+        """Whether it waits for a time of its own for what a server may send, or come to."""
+        return any(isinstance(step, Socket) or getattr(step, "until", None) for step in self.steps)
 
     @property
     def needs_database(self) -> bool:

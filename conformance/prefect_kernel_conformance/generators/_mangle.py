@@ -7,7 +7,7 @@ from copy import deepcopy
 from random import Random
 from typing import Any
 
-from ..script import Script
+from ..script import Ref, Script
 from ..sequences._bad_input import NO_ID, WRONG
 
 # Long texts are left to the sequences: thousands of them would only fill the logs.
@@ -66,8 +66,15 @@ def _spoil(rng: Random, holder: Any, key: Any) -> None:
             holder[key] = _value(rng)
 
 
-def mangle(s: Script, rng: Random, endpoints: Mapping[tuple[str, str], Any], **options: Any) -> None:
-    """A few requests, each to one of the endpoints (method and path, with a good body), with a mangled body."""
+def mangle(
+    s: Script, rng: Random, endpoints: Mapping[tuple[str, str], Any], **options: Any
+) -> list[tuple[str, str, Ref]]:
+    """A few requests, each to one of the endpoints (method and path, with a good body), with a mangled body.
+
+    Gives the method, the path and the answer of each.
+    """
+    sent = []
     for _ in range(rng.randrange(3, 9)):
         method, path = rng.choice(sorted(endpoints))
-        s.request(method, path, mangled(rng, endpoints[method, path]), **options)
+        sent.append((method, path, s.request(method, path, mangled(rng, endpoints[method, path]), **options)))
+    return sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from ..script import Script, generator
+from ..script import Ref, Script, generator
 from ..sequences._bad_input import OTHERS_ROWS
 from ..sequences.automations import TEMPLATES, actions
 from ._mangle import mangle
@@ -114,6 +114,15 @@ def lives(s: Script, rng: Random) -> None:
                 _list(s, rng, names)
         s.get(path)
     _list(s, rng, names)
+    for name in names:
+        s.rows("automation", order_by="created", name=name)
+    _delete(s, made)
+
+
+def _delete(s: Script, made: list[Ref]) -> None:
+    """Delete automations: those that wait for nothing to happen would act every few seconds for ever."""
+    for automation in made:
+        s.delete(f"/automations/{automation['id']}")
 
 
 def _list(s: Script, rng: Random, names: list[str]) -> None:
@@ -156,9 +165,10 @@ def templates(s: Script, rng: Random) -> None:
 @generator
 def wrong(s: Script, rng: Random) -> None:
     """Bodies with something wrong in them."""
-    id = s.post("/automations/", _automation(s, rng, s.name("a"), enabled=False))["id"]
+    made = s.post("/automations/", _automation(s, rng, s.name("a"), enabled=False))
+    id = made["id"]
     mine = {"automations": {"name": {"any_": [s.name("a")]}, "tags": {"is_null_": True, "all_": ["a"]}}, "limit": 3}
-    mangle(s, rng, {
+    sent = mangle(s, rng, {
         ("POST", "/automations/"): _automation(s, rng, s.name("b"), enabled=False),
         ("PUT", f"/automations/{id}"): _automation(s, rng, s.name("c"), enabled=False),
         ("PATCH", f"/automations/{id}"): {"enabled": False},
@@ -166,3 +176,4 @@ def wrong(s: Script, rng: Random) -> None:
         ("POST", "/automations/count"): mine,
     }, ignore=OTHERS_ROWS)  # fmt: skip
     s.get(f"/automations/{id}")
+    _delete(s, [made, *(answer for method, path, answer in sent if (method, path) == ("POST", "/automations/"))])
