@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -181,7 +182,7 @@ def test_trickling_head_does_not_extend_its_time(stage: Stage) -> None:
 
 
 def test_client_that_leaves_is_noticed(stage: Stage) -> None:
-    """`receive` gives http.disconnect when the client leaves before, or after, its body is complete."""
+    """`receive` gives http.disconnect when the client leaves before its body is complete, or resets the connection."""
 
     async def scenario(runner: ServerRunner) -> None:
         seen: asyncio.Queue[Any] = asyncio.Queue()
@@ -199,6 +200,9 @@ def test_client_that_leaves_is_noticed(stage: Stage) -> None:
                 await wire.writer.drain()
                 if len(content) == 4:
                     assert await asyncio.wait_for(seen.get(), PATIENCE) == b"abcd"
+                    # One that only sends no more may still read.
+                    reset = struct.pack("ii", 1, 0)
+                    wire.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
                 await wire.close()
                 if len(content) == 2:
                     assert await asyncio.wait_for(seen.get(), PATIENCE) is None
