@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..declare import Declares
 from ..ids import uuid4
@@ -41,6 +41,15 @@ class Lease:
     def until(self, expires: datetime) -> Lease:
         """The same lease with another end."""
         return replace(self, expires=expires)
+
+
+@runtime_checkable
+class RenewsAtOnce(Protocol):
+    """What a lease storage in the database may offer besides: a renewal that need not read the lease."""
+
+    def renew_if_there(self, id: str, expires: datetime) -> Unit[bool]:
+        """Move a lease's end in one statement, a transaction of its own; False when there is no such lease."""
+        ...
 
 
 class LeaseStorage(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from prefect_kernel import errors, web
 from prefect_kernel.declare import Declared, carry_out, follow_up
-from prefect_kernel.ports.leases import Lease
+from prefect_kernel.ports.leases import Lease, RenewsAtOnce
 from prefect_kernel.sql import Statement, Unit, in_list
 
 from . import routes, slots  # noqa: F401 - routes of single limits come first: a wrong method is answered as theirs
@@ -169,6 +169,10 @@ async def bulk_decrement_active_slots_with_lease(request: web.Request, body: Dec
 
 def renew(kernel: Kernel, lease_id: str, seconds: float, now: datetime) -> Unit[Declared | None]:
     """Move a lease's end to `seconds` from now; None when there is no such lease."""
+    leases: Any = kernel.leases
+    if isinstance(leases, RenewsAtOnce):
+        there = yield from leases.renew_if_there(lease_id, now + timedelta(seconds=seconds))
+        return Declared() if there else None
     lease = yield from kernel.leases.get(lease_id)
     if lease is None:
         return None

@@ -130,6 +130,9 @@ class DatabaseLeases:
         else:
             unit.write(_RENEW_SEEN(lease_id=id, later=expires, seen=seen.expires), expect=_rows(seen))
 
+    def renew_if_there(self, id: str, expires: datetime) -> Unit[bool]:
+        return bool((yield _RENEW.alone({"lease_id": id, "later": expires})))
+
     def revoke(self, unit: Declares, id: str, seen: Lease | None = None) -> None:
         if seen is None:
             unit.write(_REVOKE(lease_id=id))

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...declare import Declared, carry_out, follow_up
 from ...ids import uuid4
-from ...ports.leases import Lease, LeaseStorage
+from ...ports.leases import Lease, LeaseStorage, RenewsAtOnce
 from ...ports.storage import Storage
 from ...sql import Unit
 from ..clock import BEGIN
@@ -23,12 +23,12 @@ class Leases:
     """A lease storage, with its units run and its declarations carried out."""
 
     def __init__(self, leases: LeaseStorage, storage: Storage | None) -> None:
-        self.port, self._storage = leases, storage
+        self.port, self.storage = leases, storage
 
     async def read(self, unit: Callable[..., Unit[Any]], *arguments: Any) -> Any:
         """Run one of the reading units."""
-        if self._storage is not None:
-            return await self._storage.read(unit, *arguments)
+        if self.storage is not None:
+            return await self.storage.read(unit, *arguments)
         generator = unit(*arguments)
         try:
             next(generator)
@@ -47,8 +47,8 @@ class Leases:
                 raise RolledBack
             return declared
 
-        if self._storage is not None:
-            declared = await self._storage.write(unit)
+        if self.storage is not None:
+            declared = await self.storage.write(unit)
         else:
             declared = Declared()
             declare(declared)
@@ -112,6 +112,24 @@ class LeaseContract:
             await leases.change(lambda unit: leases.port.renew(unit, made.id, later))
             await leases.change(lambda unit: leases.port.renew(unit, absent, later))
             assert await leases.read(leases.port.get, made.id) == made.until(later)
+            assert await leases.read(leases.port.get, absent) is None
+
+        self.scenario(tmp_path, act)
+
+    def test_a_lease_renewed_at_once_ends_later(self, tmp_path: Path) -> None:
+        """A storage that renews in one statement moves the end on all limits, and says whether there is the lease."""
+
+        async def act(leases: Leases) -> None:
+            if not isinstance(leases.port, RenewsAtOnce):
+                return
+            assert leases.storage is not None
+            made, other, absent = await leases.create(lease(LIMIT, OTHER_LIMIT)), await leases.create(lease()), uuid4()
+            later = BEGIN + timedelta(seconds=600)
+            assert await leases.storage.write(leases.port.renew_if_there, made.id, later) is True
+            assert await leases.storage.write(leases.port.renew_if_there, absent, later) is False
+            assert await leases.read(leases.port.get, made.id) == made.until(later)
+            assert await leases.read(leases.port.get, other.id) == other
+            assert await leases.read(leases.port.expired, later) == [other.id]
             assert await leases.read(leases.port.get, absent) is None
 
         self.scenario(tmp_path, act)
