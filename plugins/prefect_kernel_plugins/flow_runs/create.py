@@ -116,14 +116,14 @@ def insert_run(
     """Insert a run and force its first state: the run's id, whether it is new, and the transition.
 
     `run` holds all columns, `context` is that of a Move; `last` says that the unit writes nothing else. A run of the
-    same flow with the same idempotency key is left alone and its id given. Raises UniqueViolation for a second run
+    same flow with the same idempotency key is left alone and its id given. Raises IntegrityViolation for a second run
     with the empty key.
     """
     key = run["idempotency_key"]
     if key is not None:
         rows = yield _BY_KEY(flow_id=run["flow_id"], idempotency_key=key)
         if rows and not key:  # an empty key finds nothing, but is as unique as any other
-            raise errors.UniqueViolation("a run of this flow has the empty idempotency key")
+            raise errors.IntegrityViolation("a run of this flow has the empty idempotency key")
         if rows:
             return rows[0][0], False, None
     move = Move(

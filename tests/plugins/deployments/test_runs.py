@@ -100,6 +100,8 @@ def test_many_runs(kernel: KernelUnderTest) -> None:
     assert results[1]["error"].startswith("Parameter validation failed: ")
     assert results[2]["flow_run_id"] == results[3]["flow_run_id"]
     assert kernel.client.post("/flow_runs/count", json={}).json() == 2
+    empty = kernel.client.post(path, json=[{**good, "idempotency_key": ""}, {**good, "idempotency_key": ""}, good])
+    assert [one["status"] for one in empty.json()["results"]] == ["CREATED", "FAILED", "CREATED"]
     assert kernel.client.post(path, json=[]).json() == {"results": []}
     assert kernel.client.post(path, json=[{}] * 101).status == 400
 
