@@ -10,6 +10,7 @@ from ._mangle import mangle
 
 TAGS = ("a", "b", "c")
 RUNS = ("one", "two", "three", "four")
+SLOTS = ("body.active_slots",)  # a set
 
 
 def _step(s: Script, rng: Random, several: bool) -> None:
@@ -21,7 +22,7 @@ def _step(s: Script, rng: Random, several: bool) -> None:
     }
     match rng.randrange(12):
         case 0:
-            s.post(f"{PATH}/", {"tag": tag, "concurrency_limit": rng.randrange(4)})
+            s.post(f"{PATH}/", {"tag": tag, "concurrency_limit": rng.randrange(4)}, unordered=SLOTS)
         case 1 if not several:  # who holds slots of several, see `deleted_one_of_two`
             s.delete(f"{PATH}/tag/{tag}")
         case 2:
@@ -41,14 +42,14 @@ def _step(s: Script, rng: Random, several: bool) -> None:
 def lives(s: Script, rng: Random) -> None:
     """A few limits and the task runs that share them."""
     for tag in TAGS[: rng.randrange(1, 4)]:
-        s.post(f"{PATH}/", {"tag": s.name(tag), "concurrency_limit": rng.randrange(4)})
+        s.post(f"{PATH}/", {"tag": s.name(tag), "concurrency_limit": rng.randrange(4)}, unordered=SLOTS)
     several = rng.random() < 0.5
     for _ in range(rng.randrange(5, 16)):
         _step(s, rng, several)
         if rng.random() < 0.4:
-            s.get(f"{PATH}/tag/{s.name(rng.choice(TAGS))}", unordered=("body.active_slots",))
+            s.get(f"{PATH}/tag/{s.name(rng.choice(TAGS))}", unordered=SLOTS)
     for tag in TAGS:
-        s.get(f"{PATH}/tag/{s.name(tag)}", unordered=("body.active_slots",))
+        s.get(f"{PATH}/tag/{s.name(tag)}", unordered=SLOTS)
         s.rows(
             "concurrency_limit_v2", columns=["limit", "active", "active_slots", "denied_slots"],
             name=f"tag:{s.name(tag)}",
@@ -66,5 +67,5 @@ def wrong(s: Script, rng: Random) -> None:
         ("POST", f"{PATH}/increment"): slots,
         ("POST", f"{PATH}/decrement"): slots,
         ("POST", f"{PATH}/tag/{tag}/reset"): {"slot_override": [s.uuid("one"), s.uuid("two")]},
-    }, unordered=("body",))  # fmt: skip
-    s.get(f"{PATH}/tag/{tag}", unordered=("body.active_slots",))
+    }, unordered=("body", *SLOTS))  # fmt: skip
+    s.get(f"{PATH}/tag/{tag}", unordered=SLOTS)
