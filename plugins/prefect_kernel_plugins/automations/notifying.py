@@ -70,15 +70,18 @@ async def _tell_loaded(one: Invocation, document: dict[str, Any]) -> None:
 async def check_public(url: str) -> None:
     """Refuse a URL that leads to a private address. Raises ValueError."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not a valid URL. Only HTTP and HTTPS URLs are allowed.")
+    # Two blanks between sentences, as Prefect has them.
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{url!r} is not a valid URL.  Only HTTP and HTTPS URLs are allowed.")
+    if not parts.hostname:
+        raise ValueError(f"{url!r} is not a valid URL.")
     try:
         found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
     except OSError:
-        raise ValueError(f"{url!r} is not a valid URL. It could not be resolved.") from None
+        raise ValueError(f"{url!r} is not a valid URL.  It could not be resolved.") from None
     for *_, address in found:
         if not ipaddress.ip_address(address[0]).is_global:
-            raise ValueError(f"{url!r} is not a valid URL. It resolves to the private address {address[0]}.")
+            raise ValueError(f"{url!r} is not a valid URL.  It resolves to the private address {address[0]}.")
 
 
 # ---------------------------------------------------------------- webhooks
@@ -165,7 +168,7 @@ class _Eavesdropper(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.lines: list[str] = []
-        self.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
+        self.setFormatter(logging.Formatter("[%(levelname)s]: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
