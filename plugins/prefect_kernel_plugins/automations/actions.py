@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     ValidationInfo,
+    WithJsonSchema,
     WrapSerializer,
     WrapValidator,
     field_validator,
@@ -30,6 +31,10 @@ from .kinds import ACTIONS, OneOf
 
 if TYPE_CHECKING:
     from .acting import Invocation
+
+
+Span = Annotated[timedelta, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "duration"}]})]
+"""Seconds; clients may also say it in the words of ISO 8601."""
 
 
 class Part(BaseModel):
@@ -112,7 +117,7 @@ class RunDeployment(DeploymentAction):
     type: Literal["run-deployment"] = "run-deployment"
     parameters: dict[str, Any] | None = None
     job_variables: dict[str, Any] | None = None
-    schedule_after: Annotated[timedelta, AfterValidator(_not_negative)] = timedelta(0)
+    schedule_after: Annotated[Span, AfterValidator(_not_negative)] = timedelta(0)
 
     @field_validator("parameters")
     @classmethod

@@ -19,7 +19,6 @@ from pydantic import (
     ConfigDict,
     Field,
     RootModel,
-    WithJsonSchema,
     WrapSerializer,
     WrapValidator,
     field_serializer,
@@ -27,15 +26,13 @@ from pydantic import (
     model_validator,
 )
 
-from .actions import Part
+from .actions import Part, Span
 from .kinds import TRIGGERS, OneOf
 
 if TYPE_CHECKING:
     from .evaluating import Event
 
 Labels = dict[str, str]
-Span = Annotated[timedelta, WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "format": "duration"}]})]
-"""Seconds; clients may also say it in the words of ISO 8601."""
 
 
 class Posture(str, Enum):
