@@ -39,6 +39,10 @@ class Site:
         reply.raise_for_status()
         return reply.json()
 
+    def post_nothing(self, path: str, body: Any) -> None:
+        """POST to the API, which answers nothing."""
+        self.api.post(path, json=body).raise_for_status()
+
     def get(self, path: str) -> Any:
         """GET from the API; the answer."""
         reply = self.api.get(path)

@@ -14,7 +14,7 @@ from .browser import walker
 from .conftest import SHOTS
 from .support import OWN_MISTAKES
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(300, func_only=True)]
 
 
 @pytest.fixture

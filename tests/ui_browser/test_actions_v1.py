@@ -8,7 +8,7 @@ from .browser import Walker
 from .conftest import Site
 from .support import OWN_MISTAKES, until
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(240, func_only=True)]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from .browser import Walker
 from .conftest import Site
 from .support import OWN_MISTAKES
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(900, func_only=True)]
 
 RUN, DEPLOYMENT, POOL = "/runs/flow-run/", "/deployments/deployment/", "/work-pools/work-pool/"
 BLOCK, AUTOMATION = "/blocks/block/", "/automations/automation/"
