@@ -13,7 +13,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
 
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6), (0, 59), (1970, 2099))
 _DAYS_OF_MONTH = 2
@@ -77,14 +78,42 @@ _PLAIN = re.compile(rf"(({_NUMBERS}|\*(/\d+)?) ){{2}}(\*|{_NUMBERS}) ({_NUMBERS}
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
+_SHORTEST, _OVERSHOT = 28, 4
+"""See `_class`: days that some month lacks, and those of the next one which they may hide."""
+
+
 @lru_cache(4096)
 def _plain(expression: str) -> bool:
     """Whether cronsim reads a parsed expression as croniter does."""
     if _PLAIN.fullmatch(expression) is None:
         return False
     _, _, day, _, weekday = expression.split()
+    numbers = [int(number) for number in re.findall(r"\d+", day)]
+    if numbers and min(numbers) < _OVERSHOT and max(numbers) > _SHORTEST:
+        return False
     # When both are given, each of the two has days of its own that it does not find.
     return "*" in (day, weekday) and all(int(low) < int(high) for low, high in _RANGE.findall(expression))
+
+
+@cache
+def _class() -> Any:
+    """croniter, with the one thing that Prefect's copy does otherwise.
+
+    There, days that February lacks hide the first days of March: `0 0 1,31 * *` has no 1st of March. Later croniters
+    have it; schedules of Prefect do not.
+    """
+    from croniter import croniter
+
+    class Croniter(croniter):
+        @staticmethod
+        def _get_next_nearest_diff(x: int, to_check: list[Any], range_val: int | None) -> int | None:
+            for one in to_check:
+                value = range_val if one == "l" and range_val is not None else one
+                if value >= x:
+                    return int(value - x)
+            return None if range_val is None else int(to_check[0] - x + range_val)
+
+    return Croniter
 
 
 def moments(expression: str, after: datetime, *, day_or: bool) -> Iterator[datetime]:
@@ -96,8 +125,6 @@ def moments(expression: str, after: datetime, *, day_or: bool) -> Iterator[datet
         with suppress(CronSimError):  # a day that none of the months has
             yield from CronSim(expression, after)
     # What is left is no plain expression, or one of a day that does not come.
-    from croniter import croniter
-
-    found = croniter(expression, after, day_or=day_or)
+    found = _class()(expression, after, day_or=day_or)
     while True:
         yield found.get_next(datetime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 
 import pytest
 from croniter import CroniterBadDateError, croniter
@@ -63,3 +64,19 @@ def test_a_day_that_does_not_come(text: str) -> None:
     """It is said, not searched for without end."""
     with pytest.raises(CroniterBadDateError):
         next(cron.moments(cron.parse(text), NEW_YEAR, day_or=False))
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("0 0 1,31 * *", ["03-31", "04-01", "05-01", "05-31"]),
+        ("0 0 1,15,30 * *", ["03-15", "03-30", "04-01", "04-15"]),
+        ("0 0 1,30 * mon", ["03-03", "03-10", "03-17", "03-24"]),
+        ("0 0 3,29 * *", ["03-03", "03-29", "04-03", "04-29"]),
+        ("0 0 31 * *", ["03-31", "05-31", "07-31", "08-31"]),
+    ],
+)
+def test_what_february_lacks_hides_the_first_days_of_march(text: str, days: list[str]) -> None:
+    """As Prefect 3.8.8 has it; later croniters do not."""
+    found = islice(cron.moments(cron.parse(text), datetime(2031, 2, 27, 18), day_or=True), 4)  # noqa: DTZ001
+    assert [f"{moment:%m-%d}" for moment in found] == days
