@@ -76,7 +76,7 @@ class _ParentFlowRun(Op):
         return flow_run.c.parent_task_run_id.in_(children)
 
 
-FLOW_RUN_FILTER.add("parent_flow_run_id", Node(operator=True, any_=_ParentFlowRun()), before="parent_task_run_id")
+FLOW_RUN_FILTER.add("parent_flow_run_id", Node(operator=True, any_=_ParentFlowRun()))
 
 
 def _given(used: Mapping[str, Clause | None]) -> list[Clause]:
@@ -91,7 +91,8 @@ def _runs(used: Mapping[str, Clause | None]) -> sa.FromClause:
 
 
 def _flow_has(used: Mapping[str, Clause | None]) -> Clause:
-    return sa.exists().select_from(_runs(used)).where(flow_run.c.flow_id == flow.c.id, *_given(used))
+    # Not EXISTS: SQLite would look at all runs of each flow, and can here begin with the runs.
+    return flow.c.id.in_(sa.select(flow_run.c.flow_id).select_from(_runs(used)).where(*_given(used)))
 
 
 def _deployment_has(used: Mapping[str, Clause | None]) -> Clause:
