@@ -76,7 +76,7 @@ class _ParentFlowRun(Op):
         return flow_run.c.parent_task_run_id.in_(children)
 
 
-FLOW_RUN_FILTER.add("parent_flow_run_id", Node(operator=True, any_=_ParentFlowRun()))
+FLOW_RUN_FILTER.add("parent_flow_run_id", Node(operator=True, any_=_ParentFlowRun()), before="parent_task_run_id")
 
 
 def _given(used: Mapping[str, Clause | None]) -> list[Clause]:
