@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin
+
+from prefect_kernel.ids import uuid7
 
 from ..common.hydration import KIND
 from ..common.templates import TemplateError, environment, is_template, render
 from .calling import ActionFailed, Caller
+from .shown import Automation, Event, Firing, Labels, Resource, Shown, plain
 
-_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 _BASE = "prefect_kernel_ui_url"
 """Under which name filters find where the UI is."""
 
@@ -40,102 +41,6 @@ UI_PATHS = {
     "automation": "automations/automation/{id}",
     "event": "events/event/{day}/{id}",
 }
-
-
-class Labels:
-    """Labels by their dotted names: `labels.hello.world` is the value of `hello.world`."""
-
-    def __init__(self, labels: Mapping[str, str], value: str = "") -> None:
-        self._labels, self._value = dict(labels), value
-
-    def __str__(self) -> str:
-        return self._value
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def __iter__(self) -> Any:
-        return iter(self._labels.items())
-
-    def __getitem__(self, key: str) -> str:
-        return self._labels[key]
-
-    def __getattr__(self, name: str) -> Labels:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        below = {key[len(name) + 1 :]: value for key, value in self._labels.items() if key.startswith(f"{name}.")}
-        if not below and name not in self._labels:
-            raise AttributeError(name)
-        return Labels(below, self._labels.get(name, ""))
-
-
-class Shown(dict[str, Any]):
-    """An object of the API; its members are found as attributes, times are times."""
-
-    def __init__(self, kind: str, values: Mapping[str, Any]) -> None:
-        super().__init__({key: _value(value) for key, value in values.items()})
-        self._kind = kind
-
-
-class Resource(dict[str, str]):
-    """A resource of an event."""
-
-    def __iter__(self) -> Iterator[Any]:
-        """One pair, as from Prefect's models: the text that the first interface proposes iterates so."""
-        yield "root", dict(self)
-
-    @property
-    def id(self) -> str:
-        return self["prefect.resource.id"]
-
-    @property
-    def name(self) -> str | None:
-        return self.get("prefect.resource.name")
-
-    @property
-    def role(self) -> str | None:
-        return self.get("prefect.resource.role")
-
-    @property
-    def labels(self) -> Labels:
-        return Labels(self)
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, str) and _TIME.match(value):
-        return datetime.fromisoformat(value).astimezone(UTC)
-    if isinstance(value, dict):
-        return {key: _value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_value(item) for item in value]
-    return value
-
-
-def shown_event(event: dict[str, Any] | None) -> Shown | None:
-    """An event for templates."""
-    if event is None:
-        return None
-    found = Shown("event", {key: value for key, value in event.items() if key != "payload"})
-    resource, related = Resource(event["resource"]), [Resource(one) for one in event["related"]]
-    found["payload"] = event["payload"]
-    found["resource"], found["related"], found["involved_resources"] = resource, related, [resource, *related]
-    found["resource_in_role"] = {one.role: one for one in reversed(related)}
-    return found
-
-
-def _shown_firing(firing: dict[str, Any]) -> Shown:
-    found = Shown("firing", {key: value for key, value in firing.items() if not key.startswith("triggering_")})
-    found["triggering_event"] = shown_event(firing["triggering_event"])
-    found["triggering_labels"] = firing["triggering_labels"]
-    found["triggering_firings"] = [_shown_firing(one) for one in firing["triggering_firings"]]
-    found["triggering_value"] = firing.get("triggering_value")
-    return found
-
-
-def _all(firing: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    yield firing
-    for one in firing["triggering_firings"]:
-        yield from _all(one)
 
 
 def first_of_kind(event: dict[str, Any] | None, kind: str) -> dict[str, str] | None:
@@ -168,16 +73,20 @@ async def context(
 ) -> dict[str, Any]:
     """What templates may refer to; objects are read only where one of them is named."""
     _register()
-    firings = list(_all(firing))
+    base = caller.kernel.settings.ui_url
+    shown = Firing(firing)
     made: dict[str, Any] = {
-        _BASE: caller.kernel.settings.ui_url,
-        "automation": Shown("automation", automation),
-        "event": shown_event(event),
+        _BASE: base,
+        "automation": Automation(automation),
+        "event": None if event is None else Event(event),
         "labels": Labels(firing["triggering_labels"]),
-        "firing": _shown_firing(firing),
-        "firings": [_shown_firing(one) for one in firings],
-        "events": [shown_event(one["triggering_event"]) for one in firings if one["triggering_event"]],
+        "firing": shown,
+        "firings": shown.all_firings(),
+        "events": shown.all_events(),
     }
+    for one in (made["event"], *made["events"]):
+        if one is not None:
+            one.url = _url(base, one)
     if event is None:
         return made
     named = names_in(templates)
@@ -207,10 +116,17 @@ async def _read(caller: Caller, name: str, resource: dict[str, str] | None) -> S
                 return None
             found = found[0]
         values.update(found)
-    state = {key: resource.get(f"prefect.state-{key}") for key in ("message", "name", "timestamp", "type")}
+    state = {key: resource.get(f"prefect.state-{key}") for key in ("type", "name", "timestamp", "message")}
     if name in ("flow_run", "task_run") and None not in state.values():
-        values["state"] = state  # as it was when the event happened
+        values["state"] = _as_it_was(state, values.get("state"))
     return Shown(name.replace("_", "-"), values)
+
+
+def _as_it_was(state: dict[str, Any], now: dict[str, Any] | None) -> dict[str, Any]:
+    """The state that a run had when the event happened, of which no more is known; `now` is the one that it has."""
+    details = (now or {}).get("state_details") or {}
+    nothing = {key: False if isinstance(value, bool) else None for key, value in details.items()}
+    return {"id": uuid7(), **state, "data": None, "state_details": nothing}
 
 
 def templates_in(value: Any) -> list[str]:
@@ -236,16 +152,6 @@ def filled_in(template: str, found: Mapping[str, Any], details: dict[str, Any]) 
 
 
 # ---------------------------------------------------------------- filters
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
 def _register() -> None:
     """Teach Jinja the filters that templates of automations may use."""
     from jinja2 import pass_context
@@ -257,7 +163,7 @@ def _register() -> None:
 
     def tojson(value: Any, indent: int | None = None) -> Any:
         options: dict[str, Any] = {} if indent is None else {"indent": indent}
-        return htmlsafe_json_dumps(_plain(value), sort_keys=True, **options)
+        return htmlsafe_json_dumps(plain(value), sort_keys=True, **options)
 
     filters.update(
         tojson=tojson,
@@ -268,9 +174,14 @@ def _register() -> None:
 
 
 def _ui_url(ctx: Any, value: Any) -> str | None:
-    base = ctx.get(_BASE)
+    return _url(ctx.get(_BASE), value)
+
+
+def _url(base: str | None, value: Any) -> str | None:
     kind, id = _kind_and_id(value)
     path = UI_PATHS.get(kind)
+    if kind == "work-pool" and isinstance(value, Shown):
+        id = value.get("name")
     if not base or path is None or not id:
         return None
     day = value["occurred"].strftime("%Y-%m-%d") if kind == "event" else ""
@@ -294,8 +205,7 @@ def _kind_and_id(value: Any) -> tuple[str, str | None]:
         head, _, id = value.id.rpartition(".")
         return head.removeprefix("prefect."), id
     if isinstance(value, Shown):
-        kind = value._kind  # noqa: SLF001 - not for templates, which cannot see what begins with a line
-        return kind, value.get("name") if kind == "work-pool" else value.get("id")
+        return value._kind, value.get("id")  # noqa: SLF001 - not for templates, which cannot see what begins with a line
     return "", None
 
 

@@ -7,7 +7,7 @@ class (`StateType.FAILED`), though they equal their plain value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,6 +78,10 @@ class Shown(dict[str, Any]):
 
 class Resource(dict[str, str]):
     """A resource of an event."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """One pair, as from Prefect's models: the text that the first interface proposes iterates so."""
+        yield "root", dict(self)
 
     @property
     def id(self) -> str:
