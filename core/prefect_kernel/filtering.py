@@ -309,6 +309,7 @@ def conjunct(shape: Shape | None, *path: str) -> Any:
 
 
 Exists = Callable[[Mapping[str, Clause | None]], Clause]
+Among = Callable[[Mapping[str, Clause | None], bool], Clause]
 """Makes the condition of a relation from the clauses of those of its filters that are used."""
 
 
@@ -322,7 +323,7 @@ class Subject:
         """`accepts` are the names of all filters that its routes take, its own among them, in the order of the wire."""
         self.key, self.accepts = key, tuple(accepts)
         self.nodes: dict[str, Node] = {key: node}
-        self._relations: list[tuple[tuple[str, ...], Exists]] = []
+        self._relations: list[tuple[tuple[str, ...], Exists, Among | None]] = []
         self._keys: dict[str, sa.ColumnElement[Any]] = {}
 
     def relate(
@@ -330,14 +331,19 @@ class Subject:
         nodes: Mapping[str, Node],
         exists: Exists,
         keys: Mapping[str, sa.ColumnElement[Any]] | None = None,
+        among: Among | None = None,
     ) -> None:
         """Take the filters of related resources; one EXISTS for all of `nodes`.
+
+        `among` is the same as an IN, for counts: these need all that match, and SQLite would look at the related rows
+        of each row that EXISTS is asked about, while a page ends after a few of them. It is told whether nothing else
+        narrows the rows down, so that they are best found by it.
 
         `keys` are this resource's foreign keys to them: where related rows are asked for by their ids, the key is
         compared too, so that its index can be used.
         """
         self.nodes.update(nodes)
-        self._relations.append((tuple(nodes), exists))
+        self._relations.append((tuple(nodes), exists, among))
         self._keys.update(keys or {})
 
     def body(
@@ -379,8 +385,8 @@ class Subject:
         used = [(key, node, data.get(key)) for key, node in self.nodes.items()]
         return tuple([(key, node.take(given, params)) for key, node, given in used if given is not None])
 
-    def conditions(self, shape: Shape) -> list[Clause]:
-        """The conditions of a shape, all of which must hold."""
+    def conditions(self, shape: Shape, *, counting: bool = False) -> list[Clause]:
+        """The conditions of a shape, all of which must hold; as is best for a page, or for counting all that match."""
         clauses = {key: self.nodes[key].clause(part) for key, part in shape}
         own = clauses.get(self.key)
         out = [] if own is None else [own]
@@ -390,8 +396,8 @@ class Subject:
                 ids = self.nodes[key].members["id"]
                 assert isinstance(ids, Node)
                 out.append(cast("AnyOf", ids.members["any_"]).on(self._keys[key], token))
-        for keys, exists in self._relations:
+        for keys, exists, among in self._relations:
             used = {key: clauses[key] for key in keys if key in clauses}
             if used:
-                out.append(exists(used))
+                out.append(among(used, own is None) if counting and among else exists(used))
         return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -67,23 +68,54 @@ FLOW_RUNS = Subject(
 """Lists of flow runs."""
 
 
+_POOLS_OF_QUEUES = work_queue.join(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
+
+
 def _of_deployment(used: Mapping[str, Clause | None]) -> Clause:
     return sa.exists().where(deployment.c.id == flow_run.c.deployment_id, *_given(used))
 
 
+def _found_by(key: sa.ColumnElement[Any], alone: bool) -> sa.ColumnElement[Any]:
+    """A foreign key; hidden from its index, which SQLite would take before any other, unless that is the best one."""
+    return key if alone else sa.func.coalesce(key, sa.null())
+
+
+def _among_deployments(used: Mapping[str, Clause | None], alone: bool) -> Clause:
+    return _found_by(flow_run.c.deployment_id, alone).in_(sa.select(deployment.c.id).where(*_given(used)))
+
+
 def _of_pool(used: Mapping[str, Clause | None]) -> Clause:
-    source = work_queue.join(work_pool, work_pool.c.id == work_queue.c.work_pool_id)
-    return sa.exists().select_from(source).where(work_queue.c.id == flow_run.c.work_queue_id, *_given(used))
+    return sa.exists().select_from(_POOLS_OF_QUEUES).where(work_queue.c.id == flow_run.c.work_queue_id, *_given(used))
+
+
+def _among_pools(used: Mapping[str, Clause | None], alone: bool) -> Clause:
+    return _found_by(flow_run.c.work_queue_id, alone).in_(
+        sa.select(work_queue.c.id).select_from(_POOLS_OF_QUEUES).where(*_given(used))
+    )
 
 
 def _of_queue(used: Mapping[str, Clause | None]) -> Clause:
     return sa.exists().where(work_queue.c.id == flow_run.c.work_queue_id, *_given(used))
 
 
+def _among_queues(used: Mapping[str, Clause | None], alone: bool) -> Clause:
+    return _found_by(flow_run.c.work_queue_id, alone).in_(sa.select(work_queue.c.id).where(*_given(used)))
+
+
 def _given(used: Mapping[str, Clause | None]) -> list[Clause]:
     return [clause for clause in used.values() if clause is not None]
 
 
-FLOW_RUNS.relate({"deployments": DEPLOYMENT_FILTER}, _of_deployment, {"deployments": flow_run.c.deployment_id})
-FLOW_RUNS.relate({"work_pools": WORK_POOL_FILTER}, _of_pool)
-FLOW_RUNS.relate({"work_pool_queues": WORK_QUEUE_FILTER}, _of_queue, {"work_pool_queues": flow_run.c.work_queue_id})
+FLOW_RUNS.relate(
+    {"deployments": DEPLOYMENT_FILTER},
+    _of_deployment,
+    {"deployments": flow_run.c.deployment_id},
+    among=_among_deployments,
+)
+FLOW_RUNS.relate({"work_pools": WORK_POOL_FILTER}, _of_pool, among=_among_pools)
+FLOW_RUNS.relate(
+    {"work_pool_queues": WORK_QUEUE_FILTER},
+    _of_queue,
+    {"work_pool_queues": flow_run.c.work_queue_id},
+    among=_among_queues,
+)

@@ -105,7 +105,7 @@ def count(shape: Shape) -> Statement:
     """The number of flow runs that match a shape."""
     if not shape:
         return _ALL
-    return count_statement(flow_run, FLOW_RUNS.conditions(shape))
+    return count_statement(flow_run, FLOW_RUNS.conditions(shape, counting=True))
 
 
 @group.post("/filter", body=FlowRunList, embed=True, permission="read", response="FlowRunResponse[]")

@@ -117,18 +117,28 @@ TASK_RUNS = Subject("task_runs", TASK_RUN_FILTER, ["flows", "flow_runs", "task_r
 """Lists of task runs."""
 
 
-def _task_run_of(used: Mapping[str, Clause | None]) -> Clause:
-    """The task run's flow run matches, as do its flow and its deployment."""
+def _flow_runs_of(used: Mapping[str, Clause | None]) -> sa.FromClause:
     source: sa.FromClause = flow_run
     if "flows" in used:
         source = source.join(flow, flow.c.id == flow_run.c.flow_id)
     if "deployments" in used:
         source = source.join(deployment, deployment.c.id == flow_run.c.deployment_id)
-    return sa.exists().select_from(source).where(flow_run.c.id == task_run.c.flow_run_id, *_given(used))
+    return source
+
+
+def _task_run_of(used: Mapping[str, Clause | None]) -> Clause:
+    """The task run's flow run matches, as do its flow and its deployment."""
+    return sa.exists().select_from(_flow_runs_of(used)).where(flow_run.c.id == task_run.c.flow_run_id, *_given(used))
+
+
+def _task_run_among(used: Mapping[str, Clause | None], alone: bool) -> Clause:
+    """The same, for counts."""
+    return task_run.c.flow_run_id.in_(sa.select(flow_run.c.id).select_from(_flow_runs_of(used)).where(*_given(used)))
 
 
 TASK_RUNS.relate(
     {"flows": FLOW_FILTER, "flow_runs": FLOW_RUN_FILTER, "deployments": DEPLOYMENT_FILTER},
     _task_run_of,
     {"flow_runs": task_run.c.flow_run_id},
+    among=_task_run_among,
 )

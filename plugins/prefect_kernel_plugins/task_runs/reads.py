@@ -68,7 +68,7 @@ def page(shape: Shape, sort: str, paged: bool) -> Statement:
 @lru_cache(512)
 def count(shape: Shape) -> Statement:
     """The number of task runs that match a shape."""
-    return count_statement(task_run, TASK_RUNS.conditions(shape))
+    return count_statement(task_run, TASK_RUNS.conditions(shape, counting=True))
 
 
 @group.post("/filter", body=TaskRunList, embed=True, permission="read", response="TaskRun[]")

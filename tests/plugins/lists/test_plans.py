@@ -110,6 +110,36 @@ def test_counts_of_flow_runs(full: KernelUnderTest) -> None:
             assert not re.search(r"Seq Scan on flow_run\b(?!_)", found), found
 
 
+RELATED: dict[str, Row] = {
+    "of a pool": {"work_pools": {"name": {"any_": ["pool"]}}},
+    "of a queue": {"work_pool_queues": {"name": {"any_": ["queue"]}}},
+    "of deployments": {"deployments": {"name": {"like_": "d"}}},
+    "of a pool in a day": {
+        "work_pools": {"name": {"any_": ["pool"]}},
+        "flow_runs": {"expected_start_time": {"after_": "2029-12-30T00:00:00Z", "before_": "2029-12-31T00:00:00Z"}},
+    },
+}
+
+
+def test_counts_by_what_is_related(full: KernelUnderTest) -> None:
+    """What rows belong to is found once, not for each row; on SQLite rows within times are found by these."""
+    sqlite = full.kernel.storage.dialect == "sqlite"
+    for_each_row = "CORRELATED" if sqlite else r"Filter:.*(?<!hashed )SubPlan"
+    for name, filters in RELATED.items():
+        params: dict[str, Any] = {}
+        shape = FLOW_RUNS.take(flow_run_reads.FlowRunCount.model_validate(filters), params)
+        found = plan(full, flow_run_reads.count(shape), params)
+        assert not re.search(for_each_row, found), (name, found)
+        if sqlite:
+            assert ("expected_start_time>" in found) == ("flow_runs" in filters), (name, found)
+    params = {}
+    body = task_run_reads.TaskRunCount.model_validate({"flow_runs": RELATED["of a pool in a day"]["flow_runs"]})
+    found = plan(full, task_run_reads.count(TASK_RUNS.take(body, params)), params)
+    assert not re.search(for_each_row, found), found
+    if sqlite:
+        assert re.search(r"SEARCH task_run USING .*INDEX .*\(flow_run_id=\?", found), found
+
+
 def test_task_runs_of_a_flow_run(full: KernelUnderTest) -> None:
     """The task runs of one flow run are found by the foreign key's index."""
     params: dict[str, Any] = {"limit": 10, "offset": 0}
