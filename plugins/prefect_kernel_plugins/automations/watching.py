@@ -127,9 +127,16 @@ def _in_order(arrived: list[Event], now: datetime) -> Unit[tuple[list[Event], li
             early.pop(one.id, None)
             unseen.discard(one.id)
             ready.append(one)
-            stack += sorted(waiting.pop(one.id, ()), key=lambda e: e.occurred, reverse=True)
+            stack += sorted(waiting.pop(one.id, ()), key=_place, reverse=True)
     seen = {one.id for one in ready}
     return ready, list(early.values()), [id for id in parked if id in seen]
+
+
+def _place(event: Event) -> tuple[datetime, str]:
+    """Where an event stands among those that have waited for the same; ids order those of one moment, as mostly in
+    Prefect, where an index does.
+    """
+    return event.occurred, event.id
 
 
 def _unseen(ids: set[str]) -> Unit[set[str]]:
@@ -158,7 +165,7 @@ def look_at_time(kernel: Kernel, now: datetime, keep: timedelta) -> Unit[tuple[b
         if len(queued) == BATCH:
             return False, fired
     waited = yield store.LOST(before=now - LOOKBACK, count=LOST)
-    lost = sorted((Event.of(cells[0]) for cells in waited), key=lambda e: e.occurred)
+    lost = sorted((Event.of(cells[0]) for cells in waited), key=_place)
     if lost:
         evaluation = Evaluation(automations, now)
         ready, _, resolved = yield from _in_order(lost, now)

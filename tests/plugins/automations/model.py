@@ -148,14 +148,14 @@ class Model:
             if covers(leaf.spec, event):
                 self._count(leaf, event)
         followers = [one for one in self.waiting if one[1].get("follows") == event["id"]]
-        for one in sorted(followers, key=lambda one: one[1]["occurred"]):
+        for one in sorted(followers, key=lambda one: (one[1]["occurred"], one[1]["id"])):
             self.waiting.remove(one)
             self._see(one[1])
 
     def _pass_time(self) -> None:
         lost = [one for one in self.waiting if one[0] < self.now - LOOKBACK]
         self.waiting = [one for one in self.waiting if one not in lost]
-        for _, event in sorted(lost, key=lambda one: one[1]["occurred"]):
+        for _, event in sorted(lost, key=lambda one: (one[1]["occurred"], one[1]["id"])):
             self._see(event)
         for leaf in self.leaves:
             if leaf.proactive and self.due.get(leaf, self.now) <= self.now:
