@@ -12,9 +12,6 @@ from prefect_kernel.sql.types import SQLITE
 
 TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 AWAY = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_NOMEM"}
-CHECKPOINT_PAGES = 4000
-"""How long the WAL gets (16 MiB) before a commit copies it into the file. A new flow run changes some 50 pages, mostly
-of indexes and mostly the same ones, so a longer WAL copies fewer of them, and fewer commits wait for the disk."""
 
 
 def connect(path: str, *, synchronous: str, busy_timeout: float, cache_kib: int, read_only: bool) -> sqlite3.Connection:
@@ -32,7 +29,6 @@ def connect(path: str, *, synchronous: str, busy_timeout: float, cache_kib: int,
         run("PRAGMA foreign_keys=ON")
         run(f"PRAGMA cache_size=-{cache_kib}")
         run("PRAGMA temp_store=MEMORY")
-        run(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         if read_only:
             run("PRAGMA query_only=ON")
     except BaseException:  # such as that the file is no database
