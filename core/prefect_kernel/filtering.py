@@ -335,10 +335,8 @@ class Subject:
     ) -> None:
         """Take the filters of related resources; one EXISTS for all of `nodes`.
 
-        `among` is the same as an IN, for counts: these need all that match, and SQLite would look at the related rows
-        of each row that EXISTS is asked about, while a page ends after a few of them. It is told whether nothing else
-        narrows the rows down, so that they are best found by it.
-
+        `among` says the same with IN, for counts: these need all rows, for each of which SQLite would look into EXISTS.
+        It is told whether nothing else narrows the rows down, so that they are best found by it.
         `keys` are this resource's foreign keys to them: where related rows are asked for by their ids, the key is
         compared too, so that its index can be used.
         """
@@ -381,8 +379,7 @@ class Subject:
 
     def take(self, body: BaseModel, params: Params) -> Shape:
         """The shape of all filters of a request; their parameters are put into `params`."""
-        data = body.__dict__
-        used = [(key, node, data.get(key)) for key, node in self.nodes.items()]
+        used = [(key, node, body.__dict__.get(key)) for key, node in self.nodes.items()]
         return tuple([(key, node.take(given, params)) for key, node, given in used if given is not None])
 
     def conditions(self, shape: Shape, *, counting: bool = False) -> list[Clause]:
@@ -397,7 +394,6 @@ class Subject:
                 assert isinstance(ids, Node)
                 out.append(cast("AnyOf", ids.members["any_"]).on(self._keys[key], token))
         for keys, exists, among in self._relations:
-            used = {key: clauses[key] for key in keys if key in clauses}
-            if used:
+            if used := {key: clauses[key] for key in keys if key in clauses}:
                 out.append(among(used, own is None) if counting and among else exists(used))
         return out
