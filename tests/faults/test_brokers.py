@@ -7,7 +7,6 @@ other server has them all within 15 seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 import redis as redis_client
@@ -16,7 +15,7 @@ from tests.plugins.brokers.streams import events_named, following
 from tests.support import services
 from tests.support.fixtures import ServerFactory
 
-from .away import FULL, PATIENCE, RECOVERY_SECONDS, answered, flush, pause, restart, sending
+from .away import FULL, PATIENCE, RECOVERY_SECONDS, Fault, answered, on_redis, sending
 from .support import select
 
 KILLS = 5 if FULL else 1
@@ -30,15 +29,9 @@ async def assert_stored(url: str, ids: set[str]) -> None:
     assert not ids - stored, "events of clients are lost"
 
 
-@pytest.mark.parametrize("fault", [restart, flush, pause])
-async def test_redis(
-    server: ServerFactory,
-    postgres_url: str,
-    redis: services.EmbeddedRedis,
-    fault: Callable[[services.EmbeddedRedis], None],
-) -> None:
+async def test_redis(server: ServerFactory, postgres_url: str, redis: services.EmbeddedRedis, fault: Fault) -> None:
     """Redis goes away, loses everything or answers nobody: senders notice nothing, who follows catches up."""
-    env = {"PREFECT_MESSAGING_BROKER": "prefect_redis.messaging", "PREFECT_REDIS_MESSAGING_URL": redis.url}
+    env = on_redis(redis)
     here, there = server(postgres_url, env=env), server(postgres_url, "--no-services", env=env)
     async with (
         following(there.api_url, "events", events_named("test.fault")) as follower,

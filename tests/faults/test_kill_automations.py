@@ -13,12 +13,12 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from prefect_kernel.ids import uuid4
 from tests.support.fixtures import ServerFactory
 
+from .automations import THRESHOLD, make_automations
 from .support import Reporter, select
 
 FULL = os.environ.get("PREFECT_KERNEL_FAULTS") == "full"
@@ -26,7 +26,7 @@ EVENTS, KILLS = (2_000, 50) if FULL else (240, 4)
 EVERY = 5
 """Events between two pings."""
 
-KEYS, THRESHOLD = 4, 5
+KEYS = 4
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(900 if FULL else 240)]
 
@@ -46,21 +46,6 @@ def sent_events() -> list[dict[str, Any]]:
     ]
 
 
-async def make_automations(api_url: str) -> tuple[str, str]:
-    """One that runs a deployment for each event, one that fires on every fifth of a resource; their ids."""
-    trigger = {"type": "event", "posture": "Reactive", "expect": ["fault.*"]}
-    counting = {**trigger, "threshold": THRESHOLD, "for_each": ["prefect.resource.id"]}
-    async with httpx.AsyncClient(base_url=api_url, timeout=60) as client:
-        flow = (await client.post("/flows/", json={"name": "fault"})).json()["id"]
-        deployment = (await client.post("/deployments/", json={"name": "d", "flow_id": flow})).json()["id"]
-        run = {"type": "run-deployment", "deployment_id": deployment, "parameters": {"n": "{{ event.payload.number }}"}}
-        made = [
-            await client.post("/automations/", json={"name": name, "trigger": of, "actions": [action]})
-            for name, of, action in (("each", trigger, run), ("fifth", counting, {"type": "do-nothing"}))
-        ]
-    return made[0].json()["id"], made[1].json()["id"]
-
-
 async def until_all_is_done(url: str, expected: int) -> None:
     """Wait until so many actions are there and none is left to be done; those of the dead are waited for as well."""
     query = "SELECT status, count(*) FROM kernel_automation_action GROUP BY status"
@@ -74,7 +59,9 @@ async def test_automations_survive_sigkill(server: ServerFactory, database_url: 
     """A client sends on while the server is killed at random: at the end everything has fired and was done, once."""
     chance = random.Random(20260302)
     kernel = server(database_url)
-    each, fifth = await make_automations(kernel.api_url)
+    each, fifth = await make_automations(
+        kernel.api_url, {"n": "{{ event.payload.number }}"}, for_each=["prefect.resource.id"]
+    )
     events = sent_events()
     client = Reporter(kernel.api_url, events, EVERY)
     for moment in sorted(chance.sample(range(EVERY, EVENTS - EVENTS // 20), KILLS)):
