@@ -76,10 +76,8 @@ _NUMBERS = r"\d+(-\d+)?(,\d+(-\d+)?)*"
 _PLAIN = re.compile(rf"(({_NUMBERS}|\*(/\d+)?) ){{2}}(\*|{_NUMBERS}) ({_NUMBERS}|\*(/\d+)?) (\*|{_NUMBERS})")
 """Numbers, ranges, and steps through all minutes, hours or months."""
 _RANGE = re.compile(r"(\d+)-(\d+)")
-
-
 _SHORTEST, _OVERSHOT = 28, 4
-"""See `_class`: days that some month lacks, and those of the next one which they may hide."""
+"""See `_prefects_croniter`: days that some month lacks, and those of the next one which they may hide."""
 
 
 @lru_cache(4096)
@@ -96,7 +94,7 @@ def _plain(expression: str) -> bool:
 
 
 @cache
-def _class() -> Any:
+def _prefects_croniter() -> Any:
     """croniter, with the one thing that Prefect's copy does otherwise.
 
     There, days that February lacks hide the first days of March: `0 0 1,31 * *` has no 1st of March. Later croniters
@@ -125,6 +123,6 @@ def moments(expression: str, after: datetime, *, day_or: bool) -> Iterator[datet
         with suppress(CronSimError):  # a day that none of the months has
             yield from CronSim(expression, after)
     # What is left is no plain expression, or one of a day that does not come.
-    found = _class()(expression, after, day_or=day_or)
+    found = _prefects_croniter()(expression, after, day_or=day_or)
     while True:
         yield found.get_next(datetime)
