@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
-import socket
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from prefect_kernel.ids import uuid7
 
@@ -18,7 +15,13 @@ if TYPE_CHECKING:
     from .acting import Invocation
 
 TIMEOUT_SECONDS = 10.0
-"""How long a webhook may take to answer."""
+"""How long a webhook may be silent."""
+
+LONGEST_SECONDS = 60.0
+"""How long a webhook may take in all, however little it says at a time; longer where its block says so."""
+
+READ_BYTES = 10_000_000
+"""How much of an answer is read."""
 
 SHOWN_CHARACTERS = 1000
 """How much of a webhook's answer is kept."""
@@ -67,21 +70,26 @@ async def _tell_loaded(one: Invocation, document: dict[str, Any]) -> None:
     await one.kernel.storage.write(one.kernel.events.put, event)
 
 
-async def check_public(url: str) -> None:
-    """Refuse a URL that leads to a private address. Raises ValueError."""
-    parts = urlsplit(url)
-    # Two blanks between sentences, as Prefect has them.
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{url!r} is not a valid URL.  Only HTTP and HTTPS URLs are allowed.")
-    if not parts.hostname:
-        raise ValueError(f"{url!r} is not a valid URL.")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
-    except OSError:
-        raise ValueError(f"{url!r} is not a valid URL.  It could not be resolved.") from None
-    for *_, address in found:
-        if not ipaddress.ip_address(address[0]).is_global:
-            raise ValueError(f"{url!r} is not a valid URL.  It resolves to the private address {address[0]}.")
+async def _client_options(data: dict[str, Any], url: str) -> dict[str, Any]:
+    """Options of a client that reaches what a block allows. Raises ValueError for an address that it does not."""
+    verify = data.get("verify", True)
+    if data.get("allow_private_urls", True):
+        return {"verify": verify}
+    from .public import check_public, public_transport
+
+    await check_public(url)
+    return {"transport": public_transport(verify)}
+
+
+async def _request(client: Any, method: str, url: str, **sent: Any) -> tuple[Any, str]:
+    """What is answered to a request, and its text. Raises TimeoutError, so that none is waited for without end."""
+    body, longest = b"", max(LONGEST_SECONDS, client.timeout.read or 0)
+    async with asyncio.timeout(longest), client.stream(method, url, **sent) as response:
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > READ_BYTES:
+                break
+    return response, body.decode(response.encoding or "utf-8", errors="replace")
 
 
 # ---------------------------------------------------------------- webhooks
@@ -97,15 +105,16 @@ async def call_webhook(one: Invocation) -> None:
 
     headers = {"Idempotency-Key": one.id, **(data.get("headers") or {})}
     try:
-        if not data.get("allow_private_urls", True):
-            await check_public(data["url"])
-        async with httpx.AsyncClient(verify=data.get("verify", True), timeout=TIMEOUT_SECONDS) as client:
-            response = await client.request(data.get("method", "POST"), data["url"], headers=headers, content=payload)
+        options = await _client_options(data, data["url"])
+        async with httpx.AsyncClient(**options, timeout=TIMEOUT_SECONDS) as client:
+            response, text = await _request(
+                client, data.get("method", "POST"), data["url"], headers=headers, content=payload
+            )
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         raise ActionFailed(f"Webhook call failed: {error!r}") from None
     one.details.update(
         status_code=response.status_code,
-        response_body=_shortened(response.text),
+        response_body=_shortened(text),
         response_headers={key: value for key, value in response.headers.items() if not _hidden(key)},
     )
 
@@ -143,6 +152,8 @@ async def send_notification(one: Invocation) -> None:
         details = {**(data.get("custom_details") or {}), "Prefect Notification Body": body.replace(" ", "%20")}
         prepared, body = _apprise(slug, {**data, "custom_details": details}), " "
     if not data.get("allow_private_urls", True):
+        from .public import check_public
+
         try:
             await check_public(data["url"])
         except ValueError as error:
@@ -276,12 +287,13 @@ async def _custom(data: dict[str, Any], subject: str, body: str) -> None:
     made["content" if isinstance(form, str) else "data"] = _applied(form, values)
     cookies = made.pop("cookies")
     try:
-        if not data.get("allow_private_urls", True):
-            await check_public(made["url"])
         async with httpx.AsyncClient(
-            headers={"user-agent": "Prefect Notifications"}, cookies=cookies, timeout=data.get("timeout", 10)
+            headers={"user-agent": "Prefect Notifications"},
+            cookies=cookies,
+            timeout=data.get("timeout", 10),
+            **await _client_options(data, made["url"]),
         ) as client:
-            response = await client.request(data.get("method", "POST"), **made)
+            response, _ = await _request(client, data.get("method", "POST"), **made)
         response.raise_for_status()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told
         raise ActionFailed(f"Notification failed: {error!r}") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
+from collections import deque
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("prefect_kernel.automations")
 
 BATCH = 20
-"""Actions claimed at once; those of different firings are done at the same time."""
+"""Actions that a process has claimed at most; those of different firings are done at the same time."""
 
 CLAIM = timedelta(seconds=20)
 """How long a claim holds; who does the action renews it, so this is how long that of a dead process is waited for."""
@@ -51,6 +51,9 @@ LONGEST = timedelta(minutes=5)
 
 FORGET_EVERY = timedelta(hours=1)
 """How often firings that are past their time are deleted."""
+
+Claimed = tuple[Invocation, str, int]
+"""An action to be done, the id of its firing, and how often it was tried before."""
 
 _action, _firing = automation_action, automation_firing
 _NOW = sa.bindparam("now", type_=Timestamp())
@@ -109,9 +112,9 @@ def any_due(now: datetime) -> Unit[bool]:
     return bool(rows)
 
 
-def claim(kernel: Kernel, now: datetime) -> Unit[list[tuple[Invocation, str, int]]]:
-    """Take actions that are due, so that nobody else does; each with the id of its firing and earlier attempts."""
-    rows = yield _DUE(now=now, count=BATCH)
+def claim(kernel: Kernel, now: datetime, count: int = BATCH) -> Unit[list[Claimed]]:
+    """Take actions that are due, so that nobody else does."""
+    rows = yield _DUE(now=now, count=count)
     if not rows:
         return []
     yield _CLAIM(ids=[str(cells[0]) for cells in rows], until=now + CLAIM)
@@ -187,20 +190,55 @@ class Actions(Service):
         if self._forgot is None or clock.now() - self._forgot >= FORGET_EVERY:
             await firings.forget_old(self.kernel)
             self._forgot = clock.now()
-        while await storage.read(any_due, clock.now()):
-            claimed = await storage.write(claim, self.kernel, clock.now())
-            if not claimed:
-                return
-            of_firing: dict[str, list[tuple[Invocation, int]]] = defaultdict(list)
-            for one, firing_id, attempts in claimed:
-                of_firing[firing_id].append((one, attempts))
-            self._held = {one.id for one, _, _ in claimed}
-            holding = asyncio.create_task(self._hold())
-            try:
-                await asyncio.gather(*(self._in_turn(sorted(some, key=_number)) for some in of_firing.values()))
-            finally:
-                holding.cancel()
-            self.kernel.events.committed()
+        await self._do_all()
+
+    async def _do_all(self) -> None:
+        """Do what there is to do. One action that takes long holds up those after it in its firing, and no others."""
+        turns: dict[str, deque[Claimed]] = {}
+        tasks: set[asyncio.Task[None]] = set()
+        holding = asyncio.create_task(self._hold())
+        try:
+            while True:
+                self._woken.clear()
+                for claimed in await self._claim(BATCH - len(self._held)):
+                    firing_id = claimed[1]
+                    if firing_id in turns:
+                        turns[firing_id].append(claimed)
+                    else:
+                        turns[firing_id] = deque([claimed])
+                        tasks.add(asyncio.create_task(self._in_turn(turns, firing_id)))
+                if not tasks:
+                    return
+                await self._wait(tasks)
+                done = {task for task in tasks if task.done()}
+                tasks -= done
+                for task in done:
+                    task.result()
+                if done and self.began is not None:
+                    self.began = self.kernel.clock.now()  # it goes on, however long there is more to do
+        finally:
+            for task in (holding, *tasks):
+                task.cancel()
+            self._held.clear()
+
+    async def _claim(self, room: int) -> list[Claimed]:
+        """Take as many actions as there is room for, those of a firing in their order."""
+        storage, clock = self.kernel.storage, self.kernel.clock
+        if not room or not await storage.read(any_due, clock.now()):
+            return []
+        claimed: list[Claimed] = await storage.write(claim, self.kernel, clock.now(), room)
+        self._held |= {one.id for one, _, _ in claimed}
+        return sorted(claimed, key=_number)
+
+    async def _wait(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Wait until something is done, or until there may be more to do."""
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait(
+                {*tasks, woken}, timeout=self.every(self.kernel.settings), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            woken.cancel()
 
     async def _hold(self) -> None:
         """Renew claims for as long as it takes."""
@@ -209,9 +247,11 @@ class Actions(Service):
             with contextlib.suppress(errors.StorageError):
                 await self.kernel.storage.write(renew, list(self._held), self.kernel.clock.now() + CLAIM)
 
-    async def _in_turn(self, some: list[tuple[Invocation, int]]) -> None:
-        for one, attempts in some:
+    async def _in_turn(self, turns: dict[str, deque[Claimed]], firing_id: str) -> None:
+        while turns[firing_id]:
+            one, _, attempts = turns[firing_id].popleft()
             await self._perform(one, attempts + 1)
+        del turns[firing_id]
 
     async def _perform(self, one: Invocation, attempt: int) -> None:
         """Do one action, and record how it went. When that cannot be recorded, the claim ends and it is tried again."""
@@ -236,6 +276,7 @@ class Actions(Service):
                 await self.kernel.storage.write(put_off, one, error or "", due, now)
             else:
                 await self.kernel.storage.write(end, one, status, error, now)
+                self.kernel.events.committed()
         except errors.StorageUnavailable as failure:
             log.warning("how action %s went cannot be recorded: %s", one.id, failure)
 
@@ -253,5 +294,5 @@ async def _act(one: Invocation) -> None:
         await action.act(one)
 
 
-def _number(item: tuple[Invocation, int]) -> int:
+def _number(item: Claimed) -> int:
     return item[0].number

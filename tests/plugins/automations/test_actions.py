@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -154,6 +156,42 @@ def test_what_cannot_be_done_now(kernel: KernelUnderTest, monkeypatch: pytest.Mo
     assert act(kernel)[-1]["event"] == "prefect.automation.action.executed"
     assert kernel.client.post(retry).status == 409
     assert kernel.client.get("/kernel/automations/dead-letters").json() == []
+
+
+def test_one_that_takes_long(kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds up what comes after it in its firing, and nothing that fires meanwhile."""
+    done: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(one: Invocation) -> None:
+        await go_on.wait()
+        done.append(f"slow {one.number}")
+
+    async def quick(one: Invocation) -> None:
+        done.append(f"quick {one.number}")
+
+    monkeypatch.setitem(acting.ACTIONS, "cancel-flow-run", slow)
+    monkeypatch.setitem(acting.ACTIONS, "do-nothing", quick)
+    monkeypatch.setattr(performing, "BATCH", 4)
+    slow_id = fire(kernel, {"type": "cancel-flow-run"}, {"type": "do-nothing"}, {"type": "do-nothing"})
+    service = kernel.kernel.supervisor.services["actions"]
+
+    async def begin() -> asyncio.Task[None]:
+        return asyncio.create_task(service.tick())
+
+    async def end() -> None:
+        go_on.set()
+        await asyncio.wait_for(acting_now, 20)
+
+    acting_now = kernel.run(begin())
+    kernel.client.delete(f"/automations/{slow_id}")
+    fire(kernel, *[{"type": "do-nothing"}] * 3)
+    end_of_patience = time.monotonic() + 20
+    while len(done) < 3 and time.monotonic() < end_of_patience:
+        time.sleep(0.02)
+    assert done == ["quick 0", "quick 1", "quick 2"]
+    kernel.run(end())
+    assert done[3:] == ["slow 0", "quick 1", "quick 2"]
 
 
 def test_firings_are_shown_and_forgotten(kernel: KernelUnderTest) -> None:
