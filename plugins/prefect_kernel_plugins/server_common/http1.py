@@ -6,21 +6,20 @@ import asyncio
 import logging
 from collections import deque
 from math import inf
-from typing import Any
 
 import httptools
 
 from prefect_kernel.ports.server import Scope
 from prefect_kernel_plugins.server_common.handshake import Handshake, wants_websocket
 from prefect_kernel_plugins.server_common.hub import Hub
+from prefect_kernel_plugins.server_common.parsing import NO_PARSER, has_body, new_parser, parser_of_body
 from prefect_kernel_plugins.server_common.request import HTTPRequest
 from prefect_kernel_plugins.server_common.response import whole
-from prefect_kernel_plugins.server_common.scope import http_scope
+from prefect_kernel_plugins.server_common.scope import address, http_scope
 from prefect_kernel_plugins.server_common.websocket import WebSocketConnection
 
 log = logging.getLogger("prefect_kernel.server")
 
-_NO_PARSER = httptools.HttpRequestParser(object())
 _LINGER = 2.0
 """Seconds in which a client may read a last response while its own bytes are thrown away."""
 
@@ -32,10 +31,6 @@ class _Refused(Exception):
         self.status = status
 
 
-def _address(name: Any) -> tuple[str, int] | None:
-    return (name[0], name[1]) if isinstance(name, tuple) else None
-
-
 class HTTPConnection(asyncio.Protocol):
     """Parses requests, runs them one after the other, and hands WebSockets over."""
 
@@ -44,8 +39,7 @@ class HTTPConnection(asyncio.Protocol):
         self.drain: asyncio.Future[None] | None = None
         """Pending while the client does not read."""
         self._transport: asyncio.Transport
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)  # dropped below, not an error
+        self._parser = new_parser(self)
         self._client: tuple[str, int] | None = None
         self._server: tuple[str, int] | None = None
         self._scheme = "http"
@@ -54,6 +48,7 @@ class HTTPConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = False
         self._for_socket = False  # it asks for a WebSocket
+        self._body_left = False  # it asks for another protocol, so the parser has not seen its body
         self._loose = 0  # reads since the parser last had something whole: it keeps those bytes
         self._length = 0  # of the body so far
         self._arriving: HTTPRequest | None = None
@@ -74,8 +69,8 @@ class HTTPConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
         self._transport = transport
-        self._client = _address(transport.get_extra_info("peername"))
-        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = address(transport.get_extra_info("peername"))
+        self._server = address(transport.get_extra_info("sockname"))
         if transport.get_extra_info("sslcontext") is not None:
             self._scheme = "https"
         self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
@@ -86,10 +81,11 @@ class HTTPConnection(asyncio.Protocol):
         if self._deaf:
             return
         self._loose += len(data)
+        rest: bytes | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._upgraded(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
             if not isinstance(cause, _Refused):
@@ -104,6 +100,8 @@ class HTTPConnection(asyncio.Protocol):
                 self.expect_body()
             elif self._in_head and self._current is None and self._deadline == inf:
                 self._deadline = self.hub.loop.time() + self.hub.config.header_timeout
+        if rest is not None:
+            self._upgraded(rest)
 
     def eof_received(self) -> bool:
         """The client sends no more; what it has asked for whole is still answered."""
@@ -124,7 +122,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def _forget_parser(self) -> None:
         """The parser refers to this object: without it, connections are freed at once, and not by the collector."""
-        self._parser = _NO_PARSER
+        self._parser = NO_PARSER
 
     def pause_writing(self) -> None:
         """The client does not read as fast as the application sends."""
@@ -190,6 +188,7 @@ class HTTPConnection(asyncio.Protocol):
         self._for_socket = version == "1.1" and parser.should_upgrade() and wants_websocket(self._headers)
         if self._for_socket:
             return
+        self._body_left = parser.should_upgrade() and has_body(self._headers)
         keep_alive = version == "1.1" and parser.should_keep_alive()
         request = self._arriving = HTTPRequest(self, self._scope, keep_alive, expects_continue)
         if self._current is None:
@@ -211,6 +210,8 @@ class HTTPConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self._body_left:
+            return
         self._loose = 0
         request, self._arriving = self._arriving, None
         if request is not None:
@@ -300,10 +301,9 @@ class HTTPConnection(asyncio.Protocol):
                 self._deaf, self._upgrade = True, (handshake, rest)
                 self.pause_reading()
         else:  # such as h2c: the answer in HTTP/1.1 says that the protocol stays
-            self._parser = httptools.HttpRequestParser(self)
-            self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-            if rest:
-                self.data_received(rest)
+            left, self._body_left = self._body_left, False
+            self._parser = parser_of_body(self, self._headers) if left else new_parser(self)
+            self.data_received(rest)
 
     def _hand_over(self, handshake: Handshake, rest: bytes) -> None:
         self._deaf = True

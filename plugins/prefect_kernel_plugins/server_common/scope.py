@@ -13,6 +13,11 @@ from prefect_kernel_plugins.server_common.response import Headers
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
+def address(name: Any) -> tuple[str, int] | None:
+    """Host and port of a socket's name; None for one that has none."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
 def http_scope(
     method: str, target: bytes, version: str, headers: Headers, *, scheme: str, client: Any, server: Any
 ) -> Scope | None:

@@ -6,7 +6,8 @@ server. What differs from that one:
 - The limit of a body's size is the application's own (the kernel has one), and so is the length of a response.
 - A connection that is slow with the head of a request is closed after `keep_alive_timeout`, without an answer. One that
   is answered before its body has come is closed then.
-- Some refusals have another status, such as 400 for a head that is too large, and some oddities are not refused.
+- Some refusals have another status, such as 400 for a head that is too large, and some oddities are not refused, see
+  `docs/servers.md`.
 - HTTP/2 is spoken, with prior knowledge and by `Upgrade: h2c`; WebSockets over it are Hypercorn's.
 """
 
@@ -99,8 +100,17 @@ class Gate:
         self.hub.watch(cast("asyncio.Task[None]", asyncio.current_task()))
         if kind == "http":
             exchange = _Exchange(self.hub, receive, send)
+            if _framed_twice(scope):
+                await exchange.refuse(400)
+                return
             receive, send = exchange.receive, exchange.send
         await self.hub.app(scope, receive, send)
+
+
+def _framed_twice(scope: Scope) -> bool:
+    """Whether a request says in two ways where it ends: a proxy may have gone by the one that Hypercorn does not."""
+    names = [name for name, _ in scope["headers"]]
+    return b"transfer-encoding" in names and b"content-length" in names
 
 
 class _Exchange:
@@ -126,11 +136,15 @@ class _Exchange:
         self._over = message["type"] == "http.disconnect"
         return message
 
+    async def refuse(self, status: int) -> None:
+        """The last answer on this connection."""
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body"})
+
     async def _give_up(self) -> Message:
         if not self._started:
-            headers = [(b"content-length", b"0"), (b"connection", b"close")]
-            await self.send({"type": "http.response.start", "status": 408, "headers": headers})
-            await self.send({"type": "http.response.body"})
+            await self.refuse(408)
         self._over = True
         return {"type": "http.disconnect"}
 

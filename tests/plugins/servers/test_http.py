@@ -375,6 +375,32 @@ def test_other_upgrades_are_not_made(stage: Stage) -> None:
     stage.play(scenario)
 
 
+@needs(Can.STAY_WITH_HTTP1)
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_bodies_of_upgrades_that_are_not_made(stage: Stage, framing: bytes, step: int) -> None:
+    """Java's client and `curl --http2` send a body with `Upgrade: h2c`: it is that request's, and others follow it."""
+    head = b"POST /up HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+
+    async def scenario(runner: ServerRunner) -> None:
+        async with serving(runner, echo, max_body_size=5) as server:
+            wire = await server.connect()
+            sent = (head + framing) * 2 + GET
+            for at in range(0, len(sent), step):
+                wire.send(sent[at : at + step])
+                await asyncio.sleep(0)
+            for _ in range(2):
+                seen = (await wire.response()).json
+                assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/up", "hello")
+            assert (await wire.response()).json["path"] == "/a"
+            wire.send(head + framing.replace(b"5\r\n", b"6\r\n").replace(b"hello", b"hello!"))
+            assert (await wire.response()).status == 413
+
+    stage.play(scenario)
+
+
 def test_slow_upload_is_slowed_down_not_buffered(stage: Stage) -> None:
     """While the application does not read, the server stops reading: the client cannot send a large body off."""
     size = 30_000_000

@@ -147,3 +147,21 @@ def test_other_methods_do_not_open_websockets(stage: Stage) -> None:
                 assert (await wire.response()).status == status
 
     stage.play(scenario)
+
+
+def test_a_body_that_ends_in_two_ways(stage: Stage) -> None:
+    """Length and chunks together are refused as on the other servers, and nothing after them is read as a request."""
+    both = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    )
+
+    async def scenario(runner: ServerRunner) -> None:
+        async with serving(runner, echo) as server:
+            for request in both:
+                wire = await server.connect()
+                wire.send(request + GET)
+                assert (await wire.response()).status == 400
+                assert await wire.rest() == b""
+
+    stage.play(scenario)
