@@ -114,7 +114,7 @@ class Evaluation:
 
     def __init__(self, automations: Iterable[Automation], now: datetime) -> None:
         self.now = now
-        self.last = now - timedelta(microseconds=1)
+        self.last = _minus(now, timedelta(microseconds=1))
         """When a trigger last fired: the next does so later, since the order of firings is told by their times."""
         self.buckets: dict[Key, Bucket] = {}
         self.gone: dict[str, Bucket] = {}

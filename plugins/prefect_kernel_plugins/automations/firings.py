@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +17,7 @@ from prefect_kernel.sql.types import UUID, Timestamp
 from ..common.fields import DateTime
 from ..events.tables import events
 from . import kinds, queries
-from .evaluating import Evaluation
+from .evaluating import Evaluation, Event
 from .schemas import Automation
 from .store import to_event
 from .tables import automation_action as action
@@ -29,6 +30,9 @@ group = web.Group("Automations of the kernel", prefix="/kernel")
 
 DRY_RUN_EVENTS = 10_000
 """Events that a dry run looks at, at most."""
+
+DRY_RUN_LOOKS = 20_000
+"""How many windows a dry run looks at to see what did not happen, at most; a day has 8,640 of the shortest."""
 
 FORGET = 500
 """Firings that are forgotten in one transaction."""
@@ -146,8 +150,8 @@ def retry(id: str, now: datetime) -> Unit[str | None]:
     return str(rows[0][0])
 
 
-def dry_run(id: str, since: datetime, until: datetime) -> Unit[dict[str, Any]]:
-    """When an automation would have fired on the events of a time. Raises ObjectNotFound. Nothing is written."""
+def past(id: str, since: datetime, until: datetime) -> Unit[tuple[Automation, list[Event]]]:
+    """An automation, and the events of a time for a dry run. Raises ObjectNotFound."""
     row = yield from queries.by_id(id)
     if row is None:
         raise errors.ObjectNotFound("Automation not found")
@@ -156,28 +160,41 @@ def dry_run(id: str, since: datetime, until: datetime) -> Unit[dict[str, Any]]:
     except ValidationError:
         raise errors.Conflict("The automation cannot be evaluated; is the plugin of its trigger loaded?") from None
     rows = yield _PAST(since=since, until=until, limit=DRY_RUN_EVENTS)
+    return automation, [to_event(cells) for cells in rows]
+
+
+def dry_run(automation: Automation, stored: list[Event], since: datetime, until: datetime) -> dict[str, Any]:
+    """When an automation would have fired on the events of a time; stops where it has looked often enough."""
     evaluation = Evaluation([automation], since)
     proactive = [trigger for trigger in evaluation.event_triggers if trigger.proactive]
     due = {trigger.id: since for trigger in proactive}
+    looks = 0
 
-    def pass_time(now: datetime) -> None:
+    def pass_time(now: datetime) -> bool:
+        """Look at what did not happen; False when that was done too often."""
+        nonlocal looks
         for trigger in proactive:
             while due[trigger.id] <= now:
+                looks += 1 + len(evaluation.buckets)
+                if looks > DRY_RUN_LOOKS:
+                    return False
                 evaluation.now = moment = due[trigger.id]
                 buckets = [one for one in evaluation.buckets.values() if one.trigger_id == str(trigger.id)]
                 due[trigger.id] = evaluation.look(trigger, buckets, moment)
+        return True
 
-    for cells in rows:
-        event = to_event(cells)
-        pass_time(event.occurred)
+    seen = 0
+    for event in stored:
+        if not pass_time(event.occurred):
+            break
+        seen += 1
         evaluation.now = event.occurred
         for trigger in evaluation.interested(event):
             evaluation.take(trigger, event)
-    if len(rows) < DRY_RUN_EVENTS:
-        pass_time(until)
+    complete = seen == len(stored) < DRY_RUN_EVENTS and pass_time(until)
     return {
-        "events": len(rows),
-        "complete": len(rows) < DRY_RUN_EVENTS,
+        "events": seen,
+        "complete": complete,
         "firings": [
             {name: fired.firing[name] for name in ("triggered", "triggering_labels", "triggering_event")}
             for fired in evaluation.fired
@@ -248,4 +265,6 @@ async def test_automation(request: web.Request, body: DryRun) -> web.Reply:
     kernel = request.kernel
     until = body.until or kernel.clock.now()
     since = body.since or until - timedelta(days=1)
-    return web.json(await kernel.storage.read(dry_run, request.path["id"], since, until))
+    automation, stored = await kernel.storage.read(past, request.path["id"], since, until)
+    # In a thread: it may take seconds, which nobody else should wait for.
+    return web.json(await asyncio.to_thread(dry_run, automation, stored, since, until))

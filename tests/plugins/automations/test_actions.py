@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from prefect_kernel.testing import KernelUnderTest
-from prefect_kernel_plugins.automations import acting, performing
+from prefect_kernel_plugins.automations import acting, firings, performing
 from prefect_kernel_plugins.automations.acting import Invocation
 from prefect_kernel_plugins.automations.calling import TryAgain
 from tests.plugins.automations.test_triggers import event, look, send, watch
@@ -223,6 +224,31 @@ def test_dry_run(kernel: KernelUnderTest) -> None:
     assert (found["events"], len(found["firings"])) == (4, 1)
     assert len(kernel.client.post(f"/kernel/automations/{silent}/test", json={}).json()["firings"]) == 1
     assert look(kernel) == 0
+
+
+async def running_loop() -> int:
+    """The thread in which the kernel's event loop runs."""
+    return threading.get_ident()
+
+
+def test_dry_run_over_a_long_time(kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends when it has looked often enough, says that this was not all, and runs where nobody waits for it."""
+    id = watch(kernel, event(expect=["never"], posture="Proactive", within=10), enabled=False)
+
+    def dry_run(since: str) -> dict[str, Any]:
+        found: dict[str, Any] = kernel.client.post(f"/kernel/automations/{id}/test", json={"since": since}).json()
+        return found
+
+    day = dry_run((kernel.clock.now() - timedelta(days=1)).isoformat())
+    assert (day["complete"], len(day["firings"])) == (True, 8640)
+    long = dry_run("0001-01-01T00:00:00Z")
+    assert (long["complete"], long["events"]) == (False, 0)
+    assert 5_000 < len(long["firings"]) <= firings.DRY_RUN_LOOKS
+    loop = kernel.run(running_loop())
+    threads: list[bool] = []
+    monkeypatch.setattr(firings, "dry_run", lambda *_: threads.append(threading.get_ident() != loop) or {})
+    dry_run("2026-01-01T00:00:00Z")
+    assert threads == [True]
 
 
 def test_who_dies_while_acting(kernel: KernelUnderTest) -> None:
