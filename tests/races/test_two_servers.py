@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from tests.races.crowd import CLIENTS, Crowd, verdicts
@@ -38,6 +39,40 @@ def test_limited_runs_get_exactly_the_slots(crowd: Crowd) -> None:
     admitted = [run for run, answer in zip(runs, answers, strict=True) if answer.json()["status"] == "ACCEPT"]
     verdicts(crowd.rush(*(proposal(run, "COMPLETED") for run in admitted for _ in range(6))))
     assert crowd.active_slots(limit) == 0
+
+
+def test_slots_of_a_named_limit(crowd: Crowd) -> None:
+    """With a limit of 5, 5 of 64 clients get a slot and a lease; whatever is done at once, in the end none is left."""
+    limits = [crowd.post("/v2/concurrency_limits/", {"name": name, "limit": 5})["id"] for name in ("one", "other")]
+    taking = {"slots": 1, "mode": "concurrency", "lease_duration": 300}
+    path = "/v2/concurrency_limits"
+    orders = (["one", "other"], ["other", "one"])
+    answers = crowd.rush(
+        *[("POST", f"{path}/increment-with-lease", {**taking, "names": names}) for names in orders] * (CLIENTS // 2)
+    )
+    assert Counter(answer.status_code for answer in answers) == {200: 5, 423: CLIENTS - 5}
+    assert [crowd.active_slots(limit) for limit in limits] == [5, 5]
+    leases = [answer.json()["lease_id"] for answer in answers if answer.status_code == 200]
+    renewals = [("POST", f"{path}/leases/{lease}/renew", {"lease_duration": 300}) for lease in leases]
+    answers = crowd.rush(*renewals * 6)
+    assert Counter(answer.status_code for answer in answers) == {204: 30}
+    ends = [("POST", f"{path}/decrement-with-lease", {"lease_id": lease}) for lease in leases]
+    answers = crowd.rush(*(ends + renewals) * 6)
+    assert Counter(answer.status_code for answer in answers)[204] >= 30
+    assert [crowd.active_slots(limit) for limit in limits] == [0, 0]
+    # Whoever gets a slot gives it back, while others do the same on both servers.
+    taken, given = {"slots": 1, "names": ["one", "other"]}, {"slots": 1, "names": ["other", "one"]}
+
+    async def work(client: httpx.AsyncClient, number: int) -> None:
+        url = crowd.servers[number % len(crowd.servers)].api_url + path
+        for _ in range(5):
+            answer = await client.post(f"{url}/increment", json=taken)
+            assert answer.status_code in (200, 423), answer.text
+            if answer.status_code == 200:
+                (await client.post(f"{url}/decrement", json=given)).raise_for_status()
+
+    crowd.together(16, work)
+    assert [crowd.active_slots(limit) for limit in limits] == [0, 0]
 
 
 def test_nothing_is_made_twice(crowd: Crowd) -> None:

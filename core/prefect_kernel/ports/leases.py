@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ..declare import Declares
 from ..ids import uuid4
-from ..sql import Unit
+from ..sql import Call, Unit
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,27 @@ class RenewsAtOnce(Protocol):
 
     def renew_if_there(self, id: str, expires: datetime) -> Unit[bool]:
         """Move a lease's end in one statement, a transaction of its own; False when there is no such lease."""
+        ...
+
+
+@runtime_checkable
+class InBulk(Protocol):
+    """What a lease storage in a PostgreSQL database may offer besides: many leases by one statement."""
+
+    def get_all(self, ids: list[str]) -> Unit[dict[str, Lease]]:
+        """Those of these leases that there are."""
+        ...
+
+    def create_all(self, leases: list[Lease]) -> Call:
+        """The statement that stores leases."""
+        ...
+
+    def revoke_all(self, leases: list[Lease]) -> tuple[Call, int]:
+        """The statement that forgets leases, if they are as they were seen, and the number of rows it then touches."""
+        ...
+
+    def renew_all(self, ends: dict[str, datetime]) -> Unit[set[str]]:
+        """Move the ends of leases in a transaction of its own; gives the ids of those that there are."""
         ...
 
 

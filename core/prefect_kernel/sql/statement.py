@@ -160,13 +160,14 @@ class Batch:
     """Several writes as one yield, each with the number of rows that it must touch (None: any).
 
     The result is None; a count that does not hold raises Raced. With `last` the unit promises that it has written
-    nothing before and writes nothing after, so a driver may make the whole transaction of it.
+    nothing before and writes nothing after, so a driver may make the whole transaction of it. With `disjoint` it
+    promises that no two of the writes concern the same row, so that they may be done in any order.
     """
 
-    __slots__ = ("calls", "last")
+    __slots__ = ("calls", "disjoint", "last")
 
-    def __init__(self, calls: list[tuple[Call, int | None]], *, last: bool = False) -> None:
-        self.calls, self.last = calls, last
+    def __init__(self, calls: list[tuple[Call, int | None]], *, last: bool = False, disjoint: bool = False) -> None:
+        self.calls, self.last, self.disjoint = calls, last, disjoint
 
 
 class ByDialect:

@@ -10,7 +10,7 @@ from prefect_kernel.declare import Declared, carry_out, follow_up
 from prefect_kernel.sql import Unit
 
 from ..concurrency_limits_v2 import slots
-from ..concurrency_limits_v2.slot_routes import named
+from ..concurrency_limits_v2.slot_units import named
 from . import old
 from .group import group
 from .queries import PREFIX, note_holder
@@ -72,7 +72,7 @@ def take(kernel: Kernel, body: SlotsOfTaskRun, now: datetime) -> Unit[tuple[Show
         ids = [limits[tag]["id"] for tag in wanted]
         declared.write(slots.acquire(kernel.settings, ids, 1, now), expect=len(ids))
         note_holder(kernel, declared, ids, str(body.task_run_id), now)
-    yield from carry_out(declared.writes)
+    yield from carry_out(declared.writes, last=True)
     return shown + old_shown, declared
 
 
@@ -90,7 +90,7 @@ def give_back(kernel: Kernel, body: SlotsOfTaskRun, now: datetime) -> Unit[tuple
         if tag not in limits and run_id in limit["active_slots"]:
             declared.write(old.set_holders(limit, [held for held in limit["active_slots"] if held != run_id], now))
             shown.append(_minimal(limit, tag, "concurrency_limit"))
-    yield from carry_out(declared.writes)
+    yield from carry_out(declared.writes, last=True)
     return shown, declared
 
 

@@ -1,7 +1,7 @@
 """Global concurrency limits: slots that many may take, within a number or at a rate.
 
 Parts: `tables`, `schemas` (bodies), `slots` (the arithmetic), `queries` and `routes` (single limits), `slot_routes`
-(taking and giving back), `repossessor` (expired leases).
+(taking and giving back; `slot_units` one request, `together` many), `repossessor` (expired leases).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from prefect_kernel import Service
 from prefect_kernel.declare import follow_up
 
-from .slot_routes import end_lease
+from .slot_units import end_lease
 
 BATCH = 100
 """Leases looked at in one round."""
@@ -31,5 +31,5 @@ class Repossessor(Service):
         kernel = self.kernel
         now = kernel.clock.now()
         for lease_id in await kernel.storage.read(kernel.leases.expired, now, BATCH):
-            declared = await kernel.storage.write(end_lease, kernel, lease_id, now, only_expired=True)
+            declared = await kernel.storage.write(end_lease, kernel, lease_id, now, only_expired=True, last=True)
             await follow_up(declared.on_commit)

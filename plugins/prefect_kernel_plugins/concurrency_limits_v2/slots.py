@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from prefect_kernel.sql import Call, Statement, Unit, by_dialect, in_list
+from prefect_kernel.sql.statement import ListType
 from prefect_kernel.sql.types import Timestamp
 
 from .tables import concurrency_limit_v2 as t
@@ -135,7 +136,76 @@ def active_slots_now(dialect: str) -> Any:
     return sa.type_coerce(_text(_active(dialect)), sa.Integer).label("active_slots")
 
 
+_CHANGE = Statement(
+    sa.text(
+        f"""UPDATE concurrency_limit_v2 SET
+        active_slots = greatest(0, {_active("postgresql")} - change.given) + change.taken,
+        denied_slots = {_denied("postgresql")},
+        avg_slot_occupancy_seconds = avg_slot_occupancy_seconds * change.weight + change.addend,
+        updated = CAST(:now AS timestamptz)
+        FROM (SELECT given.* FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:given AS bigint[]), CAST(:taken AS bigint[]), CAST(:weights AS float8[]),
+            CAST(:addends AS float8[])
+        ) AS given (limit_id, given, taken, weight, addend)
+        JOIN concurrency_limit_v2 AS held ON held.id = given.limit_id ORDER BY held.id FOR NO KEY UPDATE OF held
+        ) AS change
+        WHERE concurrency_limit_v2.id = change.limit_id AND active AND (change.taken = 0
+        OR greatest(0, {_active("postgresql")} - change.given) + change.taken <= "limit")"""
+    ).bindparams(
+        sa.bindparam("now", type_=Timestamp()),
+        *(sa.bindparam(name, type_=ListType()) for name in ("ids", "given", "taken", "weights", "addends")),
+    )
+)
+"""What `Changes` come to, on PostgreSQL. Rows are locked in order of their ids, so that nobody waits in a circle."""
+
+
 # ---------------------------------------------------------------- on rows that were read
+class Changes:
+    """What many requests do to limits (rows with their active slots at `now`, which are changed as slots come and go).
+
+    The average over samples s₁ … sₙ is linear in what it was before, so that one statement does them all.
+    """
+
+    def __init__(self, limits: list[dict[str, Any]], now: datetime) -> None:
+        self._active = {limit["id"]: limit for limit in limits if limit["active"]}
+        self._now = now
+        self._changes: dict[str, tuple[int, int, float, float]] = {}
+        """Slots given back and taken, and what the average is multiplied by, and added to it."""
+
+    def give(self, ids: Iterable[str], slots: int, occupancy_seconds: float | None) -> None:
+        """Give slots back on the active ones of these limits. Nothing may have been taken before."""
+        for id in ids:
+            if (limit := self._active.get(id)) is None:
+                continue
+            given, taken, weight, addend = self._changes.get(id, (0, 0, 1.0, 0.0))
+            if occupancy_seconds and limit["limit"]:
+                share = 1 / (limit["limit"] * OCCUPANCY_SAMPLES)
+                weight *= 1 - share
+                addend += (max(occupancy_seconds / slots, MINIMUM_OCCUPANCY) - addend) * share
+            self._changes[id] = given + slots, taken, weight, addend
+            limit["active_slots"] = max(0, limit["active_slots"] - slots)
+
+    def take(self, ids: Iterable[str], slots: int) -> bool:
+        """Take slots on all active ones of these limits, or, where they have no room, on none."""
+        limits = [self._active[id] for id in ids if id in self._active]
+        if any(limit["active_slots"] + slots > limit["limit"] for limit in limits):
+            return False
+        for limit in limits:
+            given, taken, weight, addend = self._changes.get(limit["id"], (0, 0, 1.0, 0.0))
+            self._changes[limit["id"]] = given, taken + slots, weight, addend
+            limit["active_slots"] += slots
+        return True
+
+    def call(self, settings: Any) -> tuple[Call, int] | None:
+        """The statement on PostgreSQL, and how many rows it touches if all is still as it was read."""
+        if not self._changes:
+            return None
+        ids = sorted(self._changes)
+        given, taken, weights, addends = zip(*(self._changes[id] for id in ids), strict=True)
+        values = {"ids": ids, "given": given, "taken": taken, "weights": weights, "addends": addends}
+        return _CHANGE.bind({**values, "now": self._now, **_waits(settings)}), len(ids)
+
+
 def have_room(limits: list[dict[str, Any]], slots: int, now: datetime) -> Unit[bool]:
     """Whether `acquire` would succeed on these limits (rows).
 

@@ -13,10 +13,9 @@ from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
 from prefect_kernel.sql.statement import ListType
 from prefect_kernel.sql.types import UUID, Timestamp
 
+from .many import COLUMNS, NAMES, ManyLeases, leases_of, rows_of
 from .tables import kernel_lease as t
 
-_COLUMNS = (t.c.lease_id, t.c.limit_id, t.c.slots, t.c.created, t.c.expires, t.c.holder_type, t.c.holder_id)
-_NAMES = "(lease_id, number, limit_id, slots, created, expires, holder_type, holder_id)"
 _TYPED = (
     sa.bindparam("lease_id", type_=UUID()),
     sa.bindparam("limit_ids", type_=ListType()),
@@ -27,11 +26,11 @@ _TYPED = (
 _CREATE = Statement(
     by_dialect(
         sqlite=sa.text(
-            f"INSERT INTO kernel_lease {_NAMES} SELECT :lease_id, key, value, :slots, :created, :expires, :holder_type,"
+            f"INSERT INTO kernel_lease {NAMES} SELECT :lease_id, key, value, :slots, :created, :expires, :holder_type,"
             " :holder_id FROM json_each(:limit_ids)"
         ).bindparams(*_TYPED),
         postgresql=sa.text(
-            f"INSERT INTO kernel_lease {_NAMES} SELECT CAST(:lease_id AS uuid), number - 1, limit_id,"
+            f"INSERT INTO kernel_lease {NAMES} SELECT CAST(:lease_id AS uuid), number - 1, limit_id,"
             " CAST(:slots AS integer), CAST(:created AS timestamptz), CAST(:expires AS timestamptz),"
             " CAST(:holder_type AS varchar), CAST(:holder_id AS uuid)"
             " FROM unnest(CAST(:limit_ids AS uuid[])) WITH ORDINALITY AS given (limit_id, number)"
@@ -55,7 +54,7 @@ def _on(*tests: Any) -> sa.ColumnElement[bool]:
     return t.c.lease_id.in_(sa.select(_other.c.lease_id).where(*tests))
 
 
-_BY_ID = Statement(sa.select(*_COLUMNS).where(_ID).order_by(t.c.number))
+_BY_ID = Statement(sa.select(*COLUMNS).where(_ID).order_by(t.c.number))
 _EXPIRED = Statement(
     sa.select(t.c.lease_id)
     .where(
@@ -65,12 +64,12 @@ _EXPIRED = Statement(
     .limit(sa.bindparam("count", type_=sa.Integer()))
 )
 _OF_LIMIT = Statement(
-    sa.select(*_COLUMNS)
+    sa.select(*COLUMNS)
     .where(_on(_other.c.limit_id == sa.bindparam("limit_id", type_=UUID())), t.c.holder_id.is_not(None), _ALIVE)
     .order_by(*_ORDER)
 )
 _OF_HOLDER = Statement(
-    sa.select(*_COLUMNS)
+    sa.select(*COLUMNS)
     .where(
         _on(
             _other.c.holder_id == sa.bindparam("holder_id", type_=UUID()),
@@ -85,29 +84,7 @@ _LEASED = Statement(
 )
 
 
-def _leases(rows: list[Any]) -> list[Lease]:
-    """The leases that these rows make up; those of a lease follow one another."""
-    found: list[Lease] = []
-    limits: list[str] = []
-    for id, limit_id, slots, created, expires, holder_type, holder_id in rows:
-        if found and found[-1].id == id:
-            limits.append(limit_id)
-            continue
-        if len(limits) > 1:
-            found[-1] = _on_limits(found[-1], limits)
-        limits = [] if limit_id is None else [limit_id]
-        holder = None if holder_id is None else {"type": holder_type, "id": holder_id}
-        found.append(Lease(id, tuple(limits), slots, created, expires, holder))
-    if len(limits) > 1:
-        found[-1] = _on_limits(found[-1], limits)
-    return found
-
-
-def _on_limits(lease: Lease, limits: list[str]) -> Lease:
-    return Lease(lease.id, tuple(limits), lease.slots, lease.created, lease.expires, lease.holder)
-
-
-class DatabaseLeases:
+class DatabaseLeases(ManyLeases):
     """Leases in `kernel_lease`."""
 
     # ------------------------------------------------------------ changes
@@ -128,7 +105,7 @@ class DatabaseLeases:
         if seen is None:
             unit.write(_RENEW(lease_id=id, later=expires))
         else:
-            unit.write(_RENEW_SEEN(lease_id=id, later=expires, seen=seen.expires), expect=_rows(seen))
+            unit.write(_RENEW_SEEN(lease_id=id, later=expires, seen=seen.expires), expect=rows_of(seen))
 
     def renew_if_there(self, id: str, expires: datetime) -> Unit[bool]:
         return bool((yield _RENEW.alone({"lease_id": id, "later": expires})))
@@ -137,26 +114,22 @@ class DatabaseLeases:
         if seen is None:
             unit.write(_REVOKE(lease_id=id))
         else:
-            unit.write(_REVOKE_SEEN(lease_id=id, seen=seen.expires), expect=_rows(seen))
+            unit.write(_REVOKE_SEEN(lease_id=id, seen=seen.expires), expect=rows_of(seen))
 
     # ------------------------------------------------------------ reads
     def get(self, id: str) -> Unit[Lease | None]:
-        found = _leases((yield _BY_ID(lease_id=id)))
+        found = leases_of((yield _BY_ID(lease_id=id)))
         return found[0] if found else None
 
     def expired(self, now: datetime, limit: int = 100) -> Unit[list[str]]:
         return [id for (id,) in (yield _EXPIRED(now=now, count=limit))]
 
     def of_limit(self, limit_id: str, now: datetime) -> Unit[list[Lease]]:
-        return _leases((yield _OF_LIMIT(limit_id=limit_id, now=now)))
+        return leases_of((yield _OF_LIMIT(limit_id=limit_id, now=now)))
 
     def of_holder(self, holder_id: str, limit_ids: list[str], now: datetime) -> Unit[list[Lease]]:
-        return _leases((yield _OF_HOLDER(holder_id=holder_id, limit_ids=limit_ids, now=now)))
+        return leases_of((yield _OF_HOLDER(holder_id=holder_id, limit_ids=limit_ids, now=now)))
 
     def leased(self, limit_id: str) -> Unit[int | None]:
         ((slots,),) = yield _LEASED(limit_id=limit_id)
         return int(slots)
-
-
-def _rows(lease: Lease) -> int:
-    return max(1, len(lease.limit_ids))

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.testing import Answer, KernelUnderTest
-from prefect_kernel_plugins.concurrency_limits_v2.slot_routes import end_lease
+from prefect_kernel_plugins.concurrency_limits_v2.slot_units import end_lease
 from prefect_kernel_plugins.concurrency_limits_v2.tables import concurrency_limit_v2
 from prefect_kernel_plugins.flow_runs.tables import flow_run
 from prefect_kernel_plugins.leases_database.tables import kernel_lease

@@ -29,12 +29,13 @@ async def connect(url: str) -> Any:
 
 
 def test_writes_to_different_tables_become_one_statement() -> None:
-    """Two inserts are combined, parameters numbered through; a change and an insert of one table are not."""
+    """Parameters are numbered through; a change and an insert of one table are combined only where that is said."""
     text = combined(((INSERT_A, None), (INSERT_B, 1)))
     assert text is not None
     assert "$1" in text
     assert "$2" in text
     assert combined(((CHANGE_A, 1), (INSERT_A, None))) is None
+    assert combined(((CHANGE_A, 1), (INSERT_A, None)), disjoint=True) is not None
 
 
 @pytest.mark.asyncio
