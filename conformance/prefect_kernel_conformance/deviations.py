@@ -38,7 +38,8 @@ class Deviation:
     `whole`: where it is met, it explains the rest of the answer, too, and later requests that Python Prefect cannot be
     sent without that answer. `rows`: it also explains that the databases differ afterwards. `dialect`: the only kind of
     database on which there is one. `case`: a glob over the names of cases. `more`: the kernel's number is the greater.
-    `ends`: the servers have parted on purpose, and what a case does after it is not compared.
+    `ends`: the servers have parted on purpose, and what a case does after it is not compared. `before`: a regular
+    expression over what the case must have sent to the same path earlier.
     """
 
     id: str
@@ -55,9 +56,18 @@ class Deviation:
     case: str = "*"
     more: bool = False
     ends: bool = False
+    before: str | None = None
 
-    def explains(self, group: str, request: str, difference: Difference, sent: Any = None, case: str = "") -> bool:
-        """Whether this is the reason for the difference."""
+    def explains(
+        self,
+        group: str,
+        request: str,
+        difference: Difference,
+        sent: Any = None,
+        case: str = "",
+        before: Sequence[Any] = (),
+    ) -> bool:
+        """Whether this is the reason for the difference; `before` is what the case has sent to the same path."""
         return (
             fnmatchcase(group, self.group)
             and fnmatchcase(case, self.case)
@@ -67,6 +77,7 @@ class Deviation:
             and _says(self.reference, difference.reference)
             and _says(self.kernel, difference.kernel)
             and _says(self.sent, sent)
+            and (self.before is None or any(_says(self.before, one) for one in before))
         )
 
 
@@ -127,6 +138,8 @@ def page(deviations: list[Deviation], added: list[Addition]) -> str:
             lines.append(f"- Database: {deviation.dialect}")
         if deviation.sent is not None:
             lines.append(f"- Sent: `{deviation.sent}`")
+        if deviation.before is not None:
+            lines.append(f"- Sent before: `{deviation.before}`")
         if deviation.reference is not None:
             lines.append(f"- Python Prefect: `{deviation.reference}`")
         if deviation.kernel is not None:

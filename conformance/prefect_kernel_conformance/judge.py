@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 
 from .deviations import Deviation
@@ -164,7 +166,8 @@ class Judge:
         sent = _sent(step, scope)
         if options is not None and options.headers:
             sent = {"headers": dict(options.headers), "body": sent}
-        self._add(verdict, step, differences, ours, theirs, sent)
+        before = _sent_before(verdict.case, step, scope) if differences else []
+        self._add(verdict, step, differences, ours, theirs, sent, before)
 
     def _compare_databases(self, verdict: Verdict, matcher: Matcher, start: datetime) -> None:
         assert self.reference.database is not None
@@ -182,7 +185,14 @@ class Judge:
             time.sleep(SETTLING_PAUSE)
 
     def _add(
-        self, verdict: Verdict, step: Step | None, differences: list[Difference], ours: Any, theirs: Any, sent: Any
+        self,
+        verdict: Verdict,
+        step: Step | None,
+        differences: list[Difference],
+        ours: Any,
+        theirs: Any,
+        sent: Any,
+        before: Sequence[Any] = (),
     ) -> None:
         """Add what was found; what is a declared deviation is kept apart from what is not."""
         request = label(step)
@@ -190,7 +200,7 @@ class Judge:
             met = [
                 one
                 for one in differences
-                if deviation.explains(verdict.case.group, request, one, sent, verdict.case.name)
+                if deviation.explains(verdict.case.group, request, one, sent, verdict.case.name, before)
             ]
             if met:
                 met = differences if deviation.whole else met
@@ -208,6 +218,13 @@ def _sent(step: Step, scope: Scope) -> Any:
         return scope.resolve(step.body)
     except Unresolved:
         return str(step.body)
+
+
+def _sent_before(case: Case, step: Step, scope: Scope) -> list[Any]:
+    """What earlier steps of the case have sent to the path of this one."""
+    path = getattr(step, "path", None)
+    earlier = takewhile(lambda one: one is not step, case.steps)
+    return [_sent(one, scope) for one in earlier if path is not None and getattr(one, "path", None) == path]
 
 
 def _met_a_lock(answer: dict[str, Any]) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 from prefect_kernel_conformance import lanes, routes
-from prefect_kernel_conformance.deviations import Addition, additions
-from prefect_kernel_conformance.judge import Finding, Judge, Verdict
+from prefect_kernel_conformance.deviations import Addition, additions, load
+from prefect_kernel_conformance.judge import Finding, Judge, Verdict, _sent_before
 from prefect_kernel_conformance.matcher import Difference
 from prefect_kernel_conformance.player import Side
 from prefect_kernel_conformance.run import Choice, Results, choose, play_all
-from prefect_kernel_conformance.script import CLOSE, OPEN, Case, Race, Request, Socket
+from prefect_kernel_conformance.script import CLOSE, OPEN, Case, Race, Request, Scope, Socket
 
 from prefect_kernel.testing import MakeKernel, make_kernel
 
@@ -202,3 +203,29 @@ def test_every_route_is_asked_for(make_kernel: MakeKernel) -> None:
                 asked.add((request.method, path))
     assert len(common) > 180
     assert routes.never_asked(common, asked) == []
+
+
+def test_what_was_sent_before_counts() -> None:
+    """A deviation over what a run was given earlier explains nothing of other runs, nor of other results."""
+    [bare] = [one for one in load() if one.id == "bare-results-of-task-runs"]
+    paths = {name: f"/task_runs/{OPEN}0.{name}{CLOSE}/set_state" for name in ("bare", "other")}
+    proposed = {"state": {"type": "RUNNING"}}
+
+    def explained(*sent: tuple[str, dict[str, Any]]) -> bool:
+        steps = [Request(number, "POST", paths[name], body=body) for number, (name, body) in enumerate(sent)]
+        before = _sent_before(Case("group", "case", tuple(steps)), steps[-1], Scope("n", datetime.now(UTC)))
+        difference = Difference("status", 500, 200)
+        return bare.explains("group", "POST /task_runs/*/set_state", difference, proposed, "case", before)
+
+    def ended(data: Any, type_: str = "COMPLETED") -> dict[str, Any]:
+        return {"state": {"type": type_, "data": data}, "force": True}
+
+    bare_ones: list[Any] = [5, "x", [1], True, 0.5]
+    for data in bare_ones:
+        assert explained(("bare", ended(data)), ("bare", proposed)), data
+        assert not explained(("other", ended(data)), ("bare", proposed)), data
+        assert not explained(("bare", ended(data, "FAILED")), ("bare", proposed)), data
+    others: list[Any] = [None, {}, {"type": "reference"}, "", [], 0, False]
+    for data in others:
+        assert not explained(("bare", ended(data)), ("bare", proposed)), data
+    assert not explained(("bare", proposed))
