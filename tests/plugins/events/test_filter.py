@@ -265,6 +265,22 @@ def test_events_by_name(shop: KernelUnderTest) -> None:
     ]
 
 
+def test_events_by_name_in_a_time(shop: KernelUnderTest) -> None:
+    """Names with events in that time only, and the first and last of these; a count by name says the same of each."""
+    first = shop.clock.now()
+    late = [shop.clock.advance(seconds=1) for _ in range(3)]
+    send(shop, *(event(shop, "till.open", occurred=moment.isoformat()) for moment in late), event(shop, "shop.a"))
+    within = {"occurred": {"since": late[1].isoformat(), "until": (late[2] + timedelta(seconds=9)).isoformat()}}
+    found = {one["value"]: one for one in count(shop, "event", within)}
+    assert {name: one["count"] for name, one in found.items()} == {"till.open": 2, "shop.a": 1}
+    assert found["till.open"]["start_time"] == late[1].isoformat().replace("+00:00", "Z")
+    everything = {"occurred": {"since": (first - timedelta(days=1)).isoformat()}}
+    of_all = count(shop, "event", everything)
+    assert of_all == sorted(of_all, key=lambda one: (-one["count"], one["value"]))
+    for one in of_all:
+        assert count(shop, "event", {**everything, "event": {"name": [one["value"]]}}) == [one]
+
+
 def test_events_by_time(shop: KernelUnderTest) -> None:
     """Every span from the first to the last is there, with its events; an end in the future is cut to the unit."""
     since = (shop.clock.now() - timedelta(hours=3)).isoformat()

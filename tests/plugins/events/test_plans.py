@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.testing import KernelUnderTest
-from prefect_kernel_plugins.events import reads
+from prefect_kernel_plugins.events import counting, reads
 from prefect_kernel_plugins.events.conditions import Conditions
 from prefect_kernel_plugins.events.filters import EventFilter
 
@@ -76,3 +76,18 @@ def test_a_page_by_name_is_read_in_order(kernel: KernelUnderTest) -> None:
     assert "ix_events__event_occurred_id" in found
     assert "B-TREE" not in found
     assert "Sort" not in found
+
+
+def test_counts_of_all_sort_no_events(kernel: KernelUnderTest) -> None:
+    """By name, SQLite counts in an index one name after the other; by resource it looks up the latest events' rows."""
+    if kernel.kernel.storage.dialect != "sqlite":
+        return
+    filter = EventFilter()
+    filter.occurred.resolve(kernel.clock.now())
+    conditions = Conditions(filter)
+    found = plan(kernel, counting.by_name(conditions.shape), conditions.params)
+    assert "(event=? AND occurred>? AND occurred<?)" in found
+    assert "GROUP BY" not in found
+    assert "SCAN events" not in found
+    found = plan(kernel, counting.by_resource(conditions.shape), conditions.params)
+    assert "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)" in found
