@@ -60,7 +60,18 @@ class Kernel:
 
     # ------------------------------------------------------------ what plugins declared
     def _freeze(self) -> None:
-        """Check what was declared as a whole, and make everything that requests are answered from."""
+        """Check what was declared as a whole, and make everything that requests are answered from.
+
+        A plugin that nobody asked for and that fails here is skipped, and all is made once more.
+        """
+        while True:
+            try:
+                self._make()
+                return
+            except errors.PluginError as error:
+                self.plugins.blame(error)
+
+    def _make(self) -> None:
         claims = Claims()
         self.plugins.each(
             lambda plugin: claims.admit(
@@ -138,7 +149,10 @@ class Kernel:
 
     def _surrounded(self, endpoint: Endpoint) -> Endpoint:
         for plugin, around in self._arounds:
-            handler = around.wrap(endpoint)
+            with self.plugins.blaming(self.plugins[plugin], "its middleware cannot be put around endpoints"):
+                handler = around.wrap(endpoint)
+                if handler is not None and not callable(handler):
+                    raise TypeError(f"{handler!r} is no handler")
             if handler is not None:  # a copy, since groups are module-level objects, and kernels may be many
                 safe = handler if plugin in self.plugins.trusted else guarding.handler(handler)
                 endpoint = replace(endpoint, handler=safe)

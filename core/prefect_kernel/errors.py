@@ -20,6 +20,17 @@ class KernelError(Exception):
         return str(self.args[0])
 
 
+def told(error: BaseException) -> str:
+    """What an error says, on one line; for those that are not the kernel's with their type."""
+    try:
+        said = " ".join((error.message if isinstance(error, KernelError) else str(error)).split())
+    except Exception:  # noqa: BLE001 - a third party's error may not even be able to say what it is
+        said = ""
+    if isinstance(error, KernelError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 # ---------------------------------------------------------------- start-up
 class SettingsError(KernelError):
     """A setting has a value that is not allowed."""

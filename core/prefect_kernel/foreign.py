@@ -210,6 +210,25 @@ def check(move: Move, other: Any) -> None:
         if not isinstance(event, dict) or not {"id", "event", "occurred"} <= event.keys():
             raise HookFailed(f"it emitted {event!r}, which is no event")
 
+    if not all(callable(action) for action in other.on_commit):
+        raise HookFailed("it left something to do after the commit that cannot be called")
+
+
+def _careful(action: Any, rule: Rule, seconds: float) -> Any:
+    """What a rule has left to do after the commit: the state is there by then, whatever becomes of this."""
+
+    async def follow() -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                result = action()
+                if inspect.isawaitable(result):
+                    await result
+        except (Exception, SystemExit) as error:
+            name, plugin = rule.rule_name(), rule.plugin
+            log.error("what rule %s of plugin %s does after the commit failed", name, plugin, exc_info=error)
+
+    return follow
+
 
 # ---------------------------------------------------------------- within `decide`
 class Guard:
@@ -283,6 +302,9 @@ class Guard:
             else:
                 yield from self._inline(hook, other)
             check(self.move, other)
+            seconds = self.move.kernel.settings.kernel.plugin_timeout
+            known = len(self.move.on_commit)
+            other.on_commit[known:] = [_careful(action, rule, seconds) for action in other.on_commit[known:]]
         except errors.StorageUnavailable:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the transition is aborted

@@ -58,7 +58,7 @@ class MigrationSet:
     def __post_init__(self) -> None:
         revisions = [migration.revision for migration in self.migrations]
         if len(set(revisions)) != len(revisions):
-            raise PluginError(f"plugin {self.plugin}: two migrations have the same revision")
+            raise PluginError("two migrations have the same revision")
 
     def pending(self, applied: Iterable[str]) -> Sequence[Migration]:
         """What remains to be done; DatabaseNotReady when what was done is not how this list begins."""

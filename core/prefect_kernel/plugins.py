@@ -24,7 +24,7 @@ from ._internal import finding
 from ._internal.finding import Source
 from ._internal.limits import TookTooLong, time_limit
 from .builtin import DEFAULT, ESSENTIAL
-from .errors import KernelError, PluginError, SettingsError
+from .errors import PluginError, SettingsError, told
 from .versions import API_VERSION, VERSION
 
 log = logging.getLogger("prefect_kernel.plugins")
@@ -323,15 +323,12 @@ class _Blaming:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if self._limit is not None:
             self._limit.__exit__(None, None, None)
-        if error is None or isinstance(error, KeyboardInterrupt | SettingsError | PluginError):
+        if error is None or isinstance(error, KeyboardInterrupt | SettingsError):
+            return
+        if isinstance(error, PluginError) and error.plugin is not None:
             return
         name = self._plugin.name
-        if isinstance(error, TookTooLong):
-            said = f"it did not return within {self._seconds:g} seconds"
-        elif isinstance(error, KernelError):
-            said = error.message
-        else:
-            said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        said = f"it did not return within {self._seconds:g} seconds" if isinstance(error, TookTooLong) else told(error)
         raise PluginError(f"plugin {name}: {self._what}: {said}", name) from error
 
 

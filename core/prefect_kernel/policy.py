@@ -169,7 +169,7 @@ class _Resolving:
         if name in names:
             return names.index(name)
         if name in self.removed:
-            hint = f": plugin {self.removed[name]} replaces it"
+            hint = f": plugin {self.removed[name]} has taken it out"
         else:
             close = difflib.get_close_matches(str(name), names, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -272,6 +272,8 @@ def check_rule(rule: type[Rule], policy: Policy, plugin: str) -> None:
     for hook in HOOKS:
         if not callable(getattr(rule, hook)):
             raise PolicyError(f"plugin {plugin}: {hook} of rule {name} cannot be called", plugin)
+    if rule.inline and rule.is_async():
+        raise PolicyError(f"plugin {plugin}: rule {name} is async, and can thus not be inline", plugin)
     if policy.composed and rule.is_async():
         raise PolicyError(
             f"plugin {plugin}: rule {name} is async, and {policy.name} also judges inside of transactions, where a rule"

@@ -69,9 +69,18 @@ def _claims(
     ):
         for item in declared.get(hook, ()):
             yield what, item.name
+    for command in declared.get("kernel_commands", ()):
+        if _is_own_command(command.name):
+            raise PluginError(f"plugin {plugin}: there is a command {command.name!r} already", plugin)
     for hook, what in (("kernel_triggers", "kind of trigger"), ("kernel_actions", "kind of action")):
         for kind in declared.get(hook, ()):
             yield what, kind.model_fields["type"].default
+
+
+def _is_own_command(name: str) -> bool:
+    from ..cli import cli
+
+    return name in cli.commands
 
 
 def _own_table(plugin: str, table: Any, prefixes: Iterable[str] | None) -> str:
@@ -89,12 +98,25 @@ def _shape(path: str) -> str:
     return re.sub(r"\{[^:{}]*", "{", path)
 
 
+_PATH = re.compile(r"(/([^/{}]*|\{\w+(:uuid|:str)?\}))*(/\{\w+:path\})?")
+
+
+def _check_path(plugin: str, where: str, path: str) -> None:
+    if not path.startswith("/"):
+        raise PluginError(f"plugin {plugin}: the path of {where} does not begin with a slash", plugin)
+    if _PATH.fullmatch(path) is None:
+        raise PluginError(
+            f"plugin {plugin}: the path of {where} cannot be served; parameters are whole segments: "
+            "{name}, {name:uuid}, or {name:path} at the end",
+            plugin,
+        )
+
+
 def _group(plugin: str, group: Group, api: str) -> Iterator[Claim]:
     base = "" if group.root else api
     for endpoint in group.endpoints:
         where = f"{endpoint.method} {base}{endpoint.path}"
-        if not (base + endpoint.path).startswith("/"):
-            raise PluginError(f"plugin {plugin}: the path of {where} does not begin with a slash", plugin)
+        _check_path(plugin, where, endpoint.path)
         if not inspect.iscoroutinefunction(endpoint.handler):
             raise PluginError(f"plugin {plugin}: the handler of {where} is not async", plugin)
         endpoint.plugin = plugin
@@ -108,6 +130,7 @@ def _group(plugin: str, group: Group, api: str) -> Iterator[Claim]:
             raise PluginError(f"plugin {plugin}: the fallback of group {group.name} is not async", plugin)
         yield "fallback for paths outside", api
     for socket in group.websockets:
+        _check_path(plugin, f"WebSocket {base}{socket.path}", socket.path)
         if not inspect.iscoroutinefunction(socket.handler):
             raise PluginError(f"plugin {plugin}: the handler of WebSocket {socket.path} is not async", plugin)
         socket.plugin = plugin

@@ -42,6 +42,32 @@ def _is_routes(item: Any) -> bool:
     return isinstance(item, Group) or (quart is not None and isinstance(item, quart.Blueprint))
 
 
+def _is_authenticator(item: Any) -> bool:
+    return (
+        isinstance(item, Authenticator)
+        and not isinstance(_any(item), type)
+        and isinstance(_any(item).name, str)
+        and _is_async(item.request)
+        and _is_async(item.socket)
+    )
+
+
+def _is_policy(item: Any) -> bool:
+    return (
+        isinstance(item, Policy)
+        and isinstance(_any(item).name, str)
+        and item.kind in ("flow_run", "task_run")
+        and isinstance(_any(item).rules, list | tuple)
+    )
+
+
+def _is_edit(item: Any) -> bool:
+    if not isinstance(item, Insert | Replace | Remove):
+        return False
+    anchors = (item.after, item.before) if isinstance(item, Insert) else (item.name,)
+    return isinstance(_any(item).policy, str) and all(isinstance(name, str | None) for name in anchors)
+
+
 def _is_service(item: Any) -> bool:
     return (
         inspect.isclass(item)
@@ -49,6 +75,7 @@ def _is_service(item: Any) -> bool:
         and isinstance(_any(item).name, str)
         and item.name != ""
         and item.tick is not Service.tick
+        and _is_async(item.tick)
         and _any(item).every.__func__ is not _any(Service).every.__func__
     )
 
@@ -88,16 +115,19 @@ SHAPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kernel_servers": ("a server runner with a name", _instance(ServerRunner)),
     "kernel_tables": ("a sqlalchemy.Table", _instance(sa.Table)),
     "kernel_migrations": ("a MigrationSet", _instance(MigrationSet)),
-    "kernel_authenticators": ("an Authenticator: name, request and socket", _instance(Authenticator)),
+    "kernel_authenticators": (
+        "an Authenticator: an object with a name, an async request and an async socket",
+        _is_authenticator,
+    ),
     "kernel_middleware": ("an async function of request and endpoint, a web.Gate, or a web.Around", _is_middleware),
     "kernel_routes": ("a web.Group or a Quart blueprint", _is_routes),
-    "kernel_policies": ("a Policy", _instance(Policy)),
-    "kernel_policy_edits": ("an Insert, Replace or Remove", _instance(Insert, Replace, Remove)),
+    "kernel_policies": ("a Policy with a name, `flow_run` or `task_run`, and a list of rules", _is_policy),
+    "kernel_policy_edits": ("an Insert, Replace or Remove of names that are text", _is_edit),
     "kernel_triggers": ("a kind of trigger: a subclass of EventTrigger with a type of its own", _is_trigger),
     "kernel_actions": ("a kind of action: a subclass of Action with a type of its own and an async act", _is_action),
     "kernel_event_handlers": ("something that can be called", callable),
     "kernel_lifespans": ("a function of the kernel that gives an async context manager", callable),
-    "kernel_services": ("a Service class with a name, a tick and an interval", _is_service),
+    "kernel_services": ("a Service class with a name, an async tick and an interval", _is_service),
     "kernel_commands": ("a click.Command with a name", _is_command),
 }
 """Hook -> what each of its declarations is, in words and as a test."""
@@ -116,12 +146,12 @@ def checked(plugin: str, hook: str, returned: Any) -> list[Any]:
     if returned is None:
         return []
     if hook in SINGLE:
-        items = [returned]
-    elif isinstance(returned, Iterable) and not isinstance(returned, str | bytes | type | dict):
-        items = list(returned)
-    else:
+        returned = [returned]
+    elif not isinstance(returned, Iterable) or isinstance(returned, str | bytes | type | dict):
         raise PluginError(f"plugin {plugin}: {hook} returned {returned!r}, and not a list", plugin)
-    for item in items:
+    items = []
+    for item in returned:  # one by one: it may be endless, and `list` of that would not even heed the time limit
         if not fits(item):
             raise PluginError(f"plugin {plugin}: {hook} returned {item!r}, which is not {words}", plugin)
+        items.append(item)
     return items

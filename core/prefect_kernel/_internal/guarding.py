@@ -20,6 +20,7 @@ from ..errors import (
     StorageError,
     StorageUnavailable,
     Unavailable,
+    told,
 )
 from ..web.dispatch import reply_to_error
 from ..web.group import Endpoint
@@ -218,8 +219,10 @@ async def opened(plugin: Plugin, what: str, make: Callable[[], Any], seconds: fl
             value = await context.__aenter__()
     except (StorageError, SettingsError):
         raise
-    except (Exception, SystemExit) as error:
-        said = f"it was not open within {seconds:g} seconds" if isinstance(error, TimeoutError) else _said(error)
+    except (Exception, SystemExit, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and _cancelled():
+            raise
+        said = f"it was not open within {seconds:g} seconds" if isinstance(error, TimeoutError) else told(error)
         raise PluginError(f"plugin {plugin.name}: {what} failed: {said}", plugin.name) from error
     try:
         yield value
@@ -227,8 +230,16 @@ async def opened(plugin: Plugin, what: str, make: Callable[[], Any], seconds: fl
         try:
             async with asyncio.timeout(seconds):
                 await context.__aexit__(None, None, None)
-        except (Exception, SystemExit):
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             log.exception("%s of plugin %s failed to close", what, plugin.name)
+            if isinstance(error, asyncio.CancelledError) and _cancelled():
+                raise
+
+
+def _cancelled() -> bool:
+    """Whether this task is being cancelled from outside."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @contextmanager
@@ -248,12 +259,6 @@ def database_work(plugin: Plugin) -> Iterator[None]:
     except (DatabaseNotReady, StorageUnavailable) as error:
         if plugin.required or isinstance(error, StorageUnavailable):
             raise
-        raise PluginError(f"plugin {plugin.name}: {_said(error)}", plugin.name) from error
+        raise PluginError(f"plugin {plugin.name}: {told(error)}", plugin.name) from error
     except (StorageError, KeyError) as error:
-        raise PluginError(f"plugin {plugin.name}: its migrations failed: {_said(error)}", plugin.name) from error
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, KernelError):
-        return error.message
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise PluginError(f"plugin {plugin.name}: its migrations failed: {told(error)}", plugin.name) from error

@@ -31,18 +31,29 @@ _SERVICE_LINK = re.compile(
 )
 
 
+def is_taken(name: str) -> bool:
+    """Whether a setting has this name. Those of clients, which take long to make, all begin with another prefix."""
+    return name in server_names() or (not name.startswith("PREFECT_KERNEL_") and name in every_name())
+
+
+@cache
+def server_names() -> Mapping[str, str]:
+    """Every name of the settings of the server and the kernel, with the path it means."""
+    from .root import Settings
+
+    return _names_of(Settings)
+
+
+def _names_of(root: Any) -> dict[str, str]:
+    return {name: declared.dotted for declared in declarations(root).values() for name in declared.names}
+
+
 @cache
 def every_name() -> Mapping[str, str]:
     """Every name of every setting, Prefect's and the kernel's, with the path it means."""
     from .client import ClientSide
-    from .root import Settings
 
-    return {
-        name: declared.dotted
-        for root in (Settings, ClientSide)
-        for declared in declarations(root).values()
-        for name in declared.names
-    }
+    return {**server_names(), **_names_of(ClientSide)}
 
 
 def _is_path(unknown: Unknown) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,9 +63,12 @@ class PluginSettings(Mapping[str, Any]):
         return len(self.values_by_name)
 
     def adopt(
-        self, plugin: str, settings: Iterable[Setting], taken: Mapping[str, Any], sources: Iterable[Source]
+        self, plugin: str, settings: Iterable[Setting], taken: Callable[[str], bool], sources: Iterable[Source]
     ) -> None:
-        """Declare the settings of a plugin and look up their values. Nothing is kept when one of them is wrong."""
+        """Declare the settings of a plugin and look up their values. Nothing is kept when one of them is wrong.
+
+        `taken` says whether Prefect or the kernel has a setting of that name.
+        """
         declared: dict[str, tuple[str, Setting]] = {}
         values: dict[str, Any] = {}
         found_all: dict[str, Found] = {}
@@ -74,7 +77,7 @@ class PluginSettings(Mapping[str, Any]):
         for setting in settings:
             # A second kernel with the same settings object declares the same again.
             others = {name: at for name, at in self.declared.items() if at != (plugin, setting)}
-            adapter = _check(plugin, setting, {**taken, **others, **declared})
+            adapter = _check(plugin, setting, taken, {*others, *declared})
             resolution = Resolution()
             for index, source in enumerate(sources):
                 _look_up(setting, source, index, resolution)
@@ -85,7 +88,7 @@ class PluginSettings(Mapping[str, Any]):
             except ValidationError as error:
                 if found is None:
                     raise PluginError(
-                        f"plugin {plugin}: the default of setting {setting.name} is not allowed."
+                        f"plugin {plugin}: the default of setting {setting.name} is not allowed.", plugin
                     ) from error
                 problems.append(explain_value(setting.declaration, found, error, setting.secret))
             if found is not None:
@@ -99,23 +102,25 @@ class PluginSettings(Mapping[str, Any]):
         self.found |= found_all
 
 
-def _check(plugin: str, setting: object, taken: Mapping[str, Any]) -> TypeAdapter[Any]:
+def _check(plugin: str, setting: object, taken: Callable[[str], bool], declared: Collection[str]) -> TypeAdapter[Any]:
     if not isinstance(setting, Setting):
-        raise PluginError(f"plugin {plugin}: kernel_settings must return Setting objects, not {setting!r}.")
+        raise PluginError(f"plugin {plugin}: kernel_settings must return Setting objects, not {setting!r}.", plugin)
     names: tuple[Any, ...] = (setting.name, *setting.aliases)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or name != name.upper():
             raise PluginError(
-                f"plugin {plugin}: {name!r} is no name for a setting; use capitals, digits and underscores."
+                f"plugin {plugin}: {name!r} is no name for a setting; use capitals, digits and underscores.", plugin
             )
+        if name in declared or taken(name):
+            raise PluginError(f"plugin {plugin}: there is a setting named {name} already.", plugin)
         if name.startswith("PREFECT_SERVER_"):
-            raise PluginError(f"plugin {plugin}: {name} looks like a setting of Prefect; begin with {PREFIX}.")
-        if name in taken:
-            raise PluginError(f"plugin {plugin}: there is a setting named {name} already.")
+            raise PluginError(f"plugin {plugin}: {name} looks like a setting of Prefect; begin with {PREFIX}.", plugin)
     try:
         return TypeAdapter(setting.type)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise PluginError(f"plugin {plugin}: the type of setting {setting.name} cannot be validated.") from error
+        raise PluginError(
+            f"plugin {plugin}: the type of setting {setting.name} cannot be validated.", plugin
+        ) from error
 
 
 def _look_up(setting: Setting, source: Source, index: int, resolution: Resolution) -> None:

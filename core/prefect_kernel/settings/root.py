@@ -10,7 +10,7 @@ from .derive import shown_url
 from .describe import Row, describe
 from .fields import Group, field
 from .kernel import KernelSettings
-from .names import every_name, raise_for_unknown_kernel_names
+from .names import is_taken, raise_for_unknown_kernel_names
 from .plugin import PluginSettings, Setting
 from .resolve import Resolution
 from .server import ServerSettings
@@ -118,7 +118,7 @@ class Settings(Group):
 
         Raises PluginError for a bad declaration and SettingsError for a bad value.
         """
-        self._plugin.adopt(plugin, declared, every_name(), self._sources.ordered)
+        self._plugin.adopt(plugin, declared, is_taken, self._sources.ordered)
 
     def check_names(self) -> None:
         """Raise SettingsError for names of the kernel that, now that all plugins were adopted, nobody declared."""

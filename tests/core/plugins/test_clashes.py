@@ -122,6 +122,8 @@ TAKEN: dict[str, tuple[str, Any, str]] = {
     "blueprint socket": ("routes", sock_blueprint("/events/in"), "a WebSocket '/api/events/in' already"),
     "policy": ("policies", Policy("core-flow", "flow_run", []), "a policy 'core-flow' already, of plugin policies"),
     "service": ("services", type("S", (Ticking,), {"name": "event-persister"}), "a service 'event-persister' already"),
+    "command": ("commands", Command("serve"), "a command 'serve' already"),
+    "command of a built-in": ("commands", Command("explain"), "a command 'explain' already, of plugin explain"),
 }
 """What a built-in has already: hook, declaration, and what is said."""
 
@@ -236,6 +238,13 @@ def test_removing_a_rule_is_loud(machine: Machine, caplog: pytest.LogCaptureFixt
     ("group", "said"),
     [
         (routes("GET", "acme", root=True), "the path of GET acme does not begin with a slash"),
+        (routes("GET", "acme"), "the path of GET /apiacme does not begin with a slash"),
+        (socket("acme"), "the path of WebSocket /apiacme does not begin with a slash"),
+        (routes("GET", "/acme/{id:int}"), "the path of GET /api/acme/{id:int} cannot be served"),
+        (routes("GET", "/acme/{id"), "the path of GET /api/acme/{id cannot be served"),
+        (routes("GET", "/acme/a{id}"), "the path of GET /api/acme/a{id} cannot be served"),
+        (routes("GET", "/acme/{all:path}/x"), "the path of GET /api/acme/{all:path}/x cannot be served"),
+        (socket("/acme/{id:int}"), "the path of WebSocket /api/acme/{id:int} cannot be served"),
         (blueprint("/acme/<nothing:x>"), "blueprint 'acme' cannot be used"),
     ],
 )

@@ -139,6 +139,27 @@ AT_CALL = (
     | {f"{name} returns a word": (hook(name, "return 'junk'"), f"{name} returned 'junk', ") for name in HOOKS}
     | {f"{name} returns a number": (hook(name, "return 7"), f"{name} returned 7, ") for name in HOOKS}
     | {
+        f"{name} returns odd items without end": (
+            hook(name, "import itertools\n    return itertools.count(7)"),
+            f"{name} returned .*7.*, which is not {SHAPES[name][0]}",
+        )
+        for name in HOOKS
+    }
+    | {
+        f"{name} raises lines": (
+            hook(name, "raise ValueError('one\\n\\n  two')"),
+            f"{name} failed: ValueError: one two",
+        )
+        for name in HOOKS
+    }
+    | {
+        f"{name} raises what cannot be shown": (
+            hook(name, "raise type('Dumb', (Exception,), {'__str__': lambda self: 1 / 0})"),
+            f"{name} failed: Dumb$",
+        )
+        for name in HOOKS
+    }
+    | {
         f"{name} returns odd items": (
             hook(name, "return [7]"),
             f"{name} returned .*7.*, which is not {SHAPES[name][0]}",
@@ -153,6 +174,63 @@ AT_CALL = (
         for name in HOOKS
     }
 )
+
+ODD = {
+    "authenticator is a class": ("kernel_authenticators", "[Way]"),
+    "authenticator is not async": ("kernel_authenticators", "[Plain()]"),
+    "service is not async": ("kernel_services", "[Still]"),
+    "policy of neither kind of run": ("kernel_policies", "[Policy('acme', 'flow', [])]"),
+    "policy without rules": ("kernel_policies", "[Policy('acme', 'flow_run', None)]"),
+    "policy without a name": ("kernel_policies", "[Policy(None, 'flow_run', [])]"),
+    "edit of a policy that is no name": ("kernel_policy_edits", "[Remove('CopyScheduledTime', ['core-flow'])]"),
+    "edit next to what is no name": ("kernel_policy_edits", "[Insert(FlowRule, 'core-flow', after=FlowRule)]"),
+}
+"""What is nearly right: hook and what it returns."""
+
+NEARLY = """
+from prefect_kernel import FlowRule, Insert, Policy, Remove, Service
+class Way:
+    name = "acme"
+    async def request(self, request): ...
+    async def socket(self, socket, token): ...
+class Plain:
+    name = "acme"
+    def request(self, request): ...
+    def socket(self, socket, token): ...
+class Still(Service):
+    name = "acme"
+    def tick(self): ...
+    @classmethod
+    def every(cls, settings): return 1
+"""
+
+AT_CALL |= {
+    case: (hook(name, f"return {declared}", HEAD + NEARLY), f"{name} returned .*, which is not {SHAPES[name][0]}$")
+    for case, (name, declared) in ODD.items()
+}
+
+AT_CALL |= {
+    "migration in one dialect": (
+        hook(
+            "kernel_migrations",
+            "return MigrationSet('a', [Migration('1', {'sqlite': []})])",
+            HEAD + "from prefect_kernel.migrations import Migration, MigrationSet\n",
+        ),
+        "kernel_migrations failed: migration '1' has no statements for postgresql",
+    ),
+    "middleware that cannot be put around": (
+        hook(
+            "kernel_middleware",
+            "return [web.Around(lambda endpoint: 1 / 0)]",
+            HEAD + "from prefect_kernel import web\n",
+        ),
+        "its middleware cannot be put around endpoints: ZeroDivisionError",
+    ),
+    "middleware that gives no handler": (
+        hook("kernel_middleware", "return [web.Around(lambda endpoint: 7)]", HEAD + "from prefect_kernel import web\n"),
+        "its middleware cannot be put around endpoints: TypeError: 7 is no handler",
+    ),
+}
 
 STAGES = AT_LOAD | AT_CALL
 

@@ -275,6 +275,8 @@ def lifespan(way: str, log: list[str]) -> Any:
             raise SystemExit(3)
         if way == "hangs":
             await asyncio.Event().wait()
+        if way == "cancels":
+            raise asyncio.CancelledError
         try:
             yield
         finally:
@@ -283,6 +285,8 @@ def lifespan(way: str, log: list[str]) -> Any:
                 raise ValueError("no good")
             if way == "hangs at the end":
                 await asyncio.Event().wait()
+            if way == "cancels at the end":
+                raise asyncio.CancelledError
 
     async def is_async(kernel: Any) -> None:
         """Be awaitable."""
@@ -297,6 +301,7 @@ OPENING = {
     "raises": "ValueError: no good",
     "exits": "SystemExit: 3",
     "hangs": "it was not open within 0.2 seconds",
+    "cancels": "CancelledError",
     "returns junk": "it gave 7, and not an async context manager",
     "is async": "it gave .*, and not an async context manager",
 }
@@ -311,7 +316,7 @@ def test_a_required_lifespan_that_fails(make_kernel: MakeKernel, way: str) -> No
     assert log == ["left"]
 
 
-@pytest.mark.parametrize("way", ["raises at the end", "hangs at the end"])
+@pytest.mark.parametrize("way", ["raises at the end", "hangs at the end", "cancels at the end"])
 def test_a_lifespan_that_fails_at_the_end(make_kernel: MakeKernel, way: str, caplog: pytest.LogCaptureFixture) -> None:
     """What goes wrong at the end is logged, and the others are left in good order."""
     log: list[str] = []

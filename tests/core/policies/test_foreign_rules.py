@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from prefect_kernel import FlowRule, FlowTransform, Insert, Move, TaskRule, hookimpl
+from prefect_kernel.errors import PluginError
 from prefect_kernel.migrations import ledger
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.types import Timestamp
@@ -80,12 +81,13 @@ async def reject_after_waiting(self: FlowRule, move: Move) -> None:
 def test_a_rule_decides(make_kernel: MakeKernel, storage: str, before: Any, inline: bool) -> None:
     """Plain, generator and async hooks decide alike; only an inline rule cannot be async."""
     rule = type("R", (FlowRule,), {"name": "acme.R", "to_states": {"RUNNING"}, "before": before, "inline": inline})
-    kernel = make_kernel(plugin(Insert(rule, "core-flow", after="CopyScheduledTime")), storage=storage)
-    verdict, run_id = started(kernel)
+    acme = plugin(Insert(rule, "core-flow", after="CopyScheduledTime"))
     if inline and before is reject_after_waiting:
-        assert verdict.status == "ABORT"
-        assert "it is async" in verdict.reason
+        with pytest.raises(PluginError, match=r"rule acme\.R is async, and can thus not be inline"):
+            make_kernel(acme, storage=storage)
         return
+    kernel = make_kernel(acme, storage=storage)
+    verdict, run_id = started(kernel)
     assert (verdict.status, verdict.reason) == ("REJECT", "held")
     assert kernel.client.get(f"/flow_runs/{run_id}").json()["state_name"] == "Held"
 

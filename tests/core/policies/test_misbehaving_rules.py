@@ -184,6 +184,11 @@ def writes_to_nowhere(self: FlowRule, move: Move) -> None:
     move.write(Statement(sa.text("DELETE FROM nowhere"))())
 
 
+def leaves_a_number_to_do(self: FlowRule, move: Move) -> None:
+    """Leave something to do after the commit that cannot be called."""
+    move.on_commit.append(7)
+
+
 def expects_what_never_is(self: FlowRule, move: Move) -> None:
     """Declare a write that never touches as many rows as it says."""
     move.write(WRITE(), expect=17)
@@ -211,6 +216,7 @@ MISBEHAVIOUR = [
     (empties_the_run, "it left another run, or a run with other columns"),
     (writes_a_word, "it declared .* as a write"),
     (emits_a_word, "it emitted 'started', which is no event"),
+    (leaves_a_number_to_do, "it left something to do after the commit that cannot be called"),
     (writes_to_nowhere, "a write declared by acme.Rule .*nowhere"),
     (expects_what_never_is, "a write declared by acme.Rule"),
 ]
@@ -271,6 +277,43 @@ def test_on_postgresql(make_kernel: MakeKernel, postgres_url: str, function: Any
     assert verdict.status == "ABORT"
     assert "acme.Rule (plugin acme)" in verdict.reason
     assert after == before
+
+
+def raises_later(move: Move) -> Any:
+    """What fails when it is called."""
+
+    def action() -> None:
+        raise ValueError("too late")
+
+    return action
+
+
+def exits_later(move: Move) -> Any:
+    """What would end the process when it is called."""
+    return sys.exit
+
+
+def hangs_later(move: Move) -> Any:
+    """What never returns when it is awaited."""
+    return asyncio.Event().wait
+
+
+@pytest.mark.parametrize("make", [raises_later, exits_later, hangs_later])
+def test_after_the_commit(make_kernel: MakeKernel, make: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The state is entered by then: what a rule does after the commit costs nobody their answer, nor others theirs."""
+    done = []
+
+    def declares(self: FlowRule, move: Move) -> None:
+        move.on_commit += [make(move), lambda: done.append(move.run["id"])]
+
+    kernel = make_kernel(plugin("after", declares), settings={"PREFECT_KERNEL_PLUGIN_TIMEOUT": 0.2})
+    run = kernel.flow_run(state={"type": "PENDING"})
+    with caplog.at_level(logging.ERROR, "prefect_kernel.transition"):
+        verdict = kernel.propose(run, "Running")
+    assert verdict.status == "ACCEPT"
+    assert kernel.client.get(f"/flow_runs/{run['id']}").json()["state_type"] == "RUNNING"
+    assert done == [run["id"]]
+    assert "what rule acme.Rule of plugin acme does after the commit failed" in caplog.messages
 
 
 def test_a_rule_that_cannot_be_made(make_kernel: MakeKernel) -> None:

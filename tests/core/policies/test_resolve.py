@@ -122,7 +122,7 @@ def test_a_missing_anchor_behind_a_waiting_insert_is_the_one_that_is_named() -> 
 
 def test_an_anchor_that_was_replaced_is_explained() -> None:
     """An anchor that another plugin has replaced is said to be."""
-    with pytest.raises(PolicyError, match="plugin p1: no rule 'B' in core-flow: plugin p0 replaces it"):
+    with pytest.raises(PolicyError, match="plugin p1: no rule 'B' in core-flow: plugin p0 has taken it out"):
         order(Replace("B", X, "core-flow"), into(Y, after="B"))
 
 
