@@ -240,6 +240,8 @@ class Dispatcher:
 
     def _other_method(self, path: str) -> Reply:
         allow = self.endpoints.first_method(path)
+        if allow == "GET" and any("HEAD" in leaf for leaf, _ in self.endpoints.matches(path)):
+            allow = "GET, HEAD"
         return Reply(405, b'{"detail":"Method Not Allowed"}', [JSON_TYPE, (b"allow", allow.encode())])
 
     def _redirect(self, scope: dict[str, Any], receive: Any) -> Reply | None:

@@ -38,14 +38,14 @@ async def documentation_page(request: web.Request) -> web.Reply:
 
 
 for _group in (outer, inner):
-    # As in the reference, what is not below the API's path is there for those who have no credentials, too.
-    _group.get("/openapi.json", permission="read", versioned=False, open_=_group is outer)(openapi_document)
-    _group.get("/docs", permission="read", media="text/html", versioned=False, open_=_group is outer)(
-        documentation_page
-    )
-    _group.get("/redoc", permission="read", media="text/html", versioned=False, open_=_group is outer)(
-        documentation_page
-    )
+    for _method in ("GET", "HEAD"):  # links are checked with HEAD; the reference answers it here, and only here
+        # As in the reference, what is not below the API's path is there for those who have no credentials, too.
+        _open = _group is outer
+        _group.route(_method, "/openapi.json", permission="read", versioned=False, open_=_open)(openapi_document)
+        for _path in ("/docs", "/redoc"):
+            _group.route(_method, _path, permission="read", media="text/html", versioned=False, open_=_open)(
+                documentation_page
+            )
 
 
 @hookimpl

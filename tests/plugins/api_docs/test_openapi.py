@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from prefect_kernel.testing import MakeKernel, make_kernel
 
 __all__ = ["make_kernel"]
@@ -37,3 +39,14 @@ def test_the_page_shows_the_document(make_kernel: MakeKernel) -> None:
     assert page.status == 200
     assert "openapi.json" in page.text
     assert "http" not in re.sub(r"http-equiv", "", page.text)
+
+
+@pytest.mark.parametrize("below", ["", "/api"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+def test_links_can_be_checked(make_kernel: MakeKernel, below: str, path: str) -> None:
+    """The documents answer HEAD as they answer GET; other methods are told of both."""
+    client = make_kernel().client
+    got, head = (client.request(method, below + path, absolute=True) for method in ("GET", "HEAD"))
+    assert (head.status, head.headers) == (got.status, got.headers)
+    refused = client.request("POST", below + path, absolute=True)
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD")
