@@ -157,15 +157,14 @@ def _register() -> None:
     from jinja2 import pass_context
     from jinja2.utils import htmlsafe_json_dumps
 
-    filters = environment().filters
-    if "ui_url" in filters:
+    if "ui_url" in environment().filters:
         return
 
     def tojson(value: Any, indent: int | None = None) -> Any:
         options: dict[str, Any] = {} if indent is None else {"indent": indent}
         return htmlsafe_json_dumps(plain(value), sort_keys=True, **options)
 
-    filters.update(
+    environment().add_filters(
         tojson=tojson,
         ui_url=pass_context(_ui_url),
         ui_resource_events_url=pass_context(_ui_resource_events_url),

@@ -1,23 +1,19 @@
-"""Templates that users write: Jinja in a sandbox, in bounds.
+"""Templates that users write: Jinja in a sandbox, in bounds (`template_bounds`). Loops are few and shallow.
 
-A template cannot change what it is given, or reach into Python's internals. Ranges are short, loops few and shallow,
-products and powers small, since one operation on huge numbers stops the whole process, not only its thread. What is
-undefined is empty, however deep it is asked for. Jinja is imported when first needed.
+What is undefined is empty, however deep it is asked for. Jinja is imported when first needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-MAX_RANGE = 100
+if TYPE_CHECKING:
+    from .template_bounds import BoundedEnvironment
+
 MAX_LOOPS = 10
 MAX_LOOP_DEPTH = 2
-MAX_BITS = 65_536
-"""Bits that a product or a power may have."""
-MAX_REPEATED = 1_000_000
-"""Characters or items that repeating a text or a list may give."""
 
 
 class TemplateError(ValueError):
@@ -29,51 +25,12 @@ class TemplateError(ValueError):
         self.line, self.short = line, message if short is None else short
 
 
-def _range(*bounds: int) -> range:
-    found = range(*bounds)
-    if len(found) > MAX_RANGE:
-        raise OverflowError(
-            f"Range too big. The sandbox blocks ranges larger than MAX_TEMPLATE_RANGE={MAX_RANGE}."  # Prefect's words
-        )
-    return found
+@lru_cache(1)
+def environment() -> BoundedEnvironment:
+    """Jinja's environment."""
+    from .template_bounds import BoundedEnvironment
 
-
-def _check_size(operator: str, left: Any, right: Any) -> None:
-    """Raise OverflowError before a product or a power becomes huge."""
-    if isinstance(left, int) and isinstance(right, int):
-        if operator == "**":
-            bits = left.bit_length() * right if abs(left) > 1 else 0
-        else:
-            bits = left.bit_length() + right.bit_length()
-        if bits > MAX_BITS:
-            raise OverflowError(f"Number too big. Templates can have numbers of up to {MAX_BITS} bits.")
-    elif operator == "*":
-        times, repeated = (left, right) if isinstance(left, int) else (right, left)
-        sized = isinstance(times, int) and isinstance(repeated, str | bytes | list | tuple)
-        if sized and len(repeated) * times > MAX_REPEATED:
-            raise OverflowError(f"Too long. Repeating can give up to {MAX_REPEATED} characters or items.")
-
-
-@lru_cache(2)
-def environment(asynchronous: bool = False) -> Any:
-    """Jinja's environment; an asynchronous one waits for what it is given, where that must be waited for."""
-    from jinja2 import ChainableUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Environment(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"*", "**"})
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            _check_size(operator, left, right)
-            return super().call_binop(context, operator, left, right)
-
-    made = Environment(
-        undefined=ChainableUndefined,
-        enable_async=asynchronous,
-        extensions=["jinja2_humanize_extension.HumanizeExtension"],
-    )
-    made.globals["range"] = _range
-    return made
+    return BoundedEnvironment()
 
 
 def check_template(text: Any) -> None:
@@ -115,6 +72,6 @@ def render(text: Any, context: Mapping[str, Any]) -> Any:
     if not is_template(text):
         return text
     try:
-        return environment().from_string(text).render(context)
+        return environment().fill_in(str(text), context)
     except Exception as error:
         raise TemplateError(f"Failed to render template due to the following error: {error!r}") from error

@@ -246,7 +246,12 @@ def test_dry_run_over_a_long_time(kernel: KernelUnderTest, monkeypatch: pytest.M
     assert 5_000 < len(long["firings"]) <= firings.DRY_RUN_LOOKS
     loop = kernel.run(running_loop())
     threads: list[bool] = []
-    monkeypatch.setattr(firings, "dry_run", lambda *_: threads.append(threading.get_ident() != loop) or {})
+
+    def told(*_: Any) -> dict[str, Any]:
+        threads.append(threading.get_ident() != loop)
+        return {}
+
+    monkeypatch.setattr(firings, "dry_run", told)
     dry_run("2026-01-01T00:00:00Z")
     assert threads == [True]
 
