@@ -20,7 +20,13 @@ from ..errors import KernelError
 from ..settings import Settings, load
 
 STOP_SECONDS = 30.0
-START_SECONDS = 60.0
+_SAYS = {
+    "server": ("The server runs", "The server ended", "No server runs", "`prefect-kernel server stop` ends it"),
+    "services": (
+        "The services run", "The services ended", "No services run", "`prefect-kernel services stop` ends them"
+    ),
+}  # fmt: skip
+"""Of what runs in the background: that it does, that it has ended, that it does not, and how it is ended."""
 
 
 def _pid_file(settings: Settings, what: str) -> Path:
@@ -41,8 +47,9 @@ def start(what: str, arguments: Sequence[str]) -> None:
     """Start a process of its own, and return when it lives; its output goes to a file in PREFECT_HOME."""
     settings = load()
     path = _pid_file(settings, what)
+    runs, ended, _, ends = _SAYS[what]
     if (pid := _running(path)) is not None:
-        raise KernelError(f"There are {what} in the background already (process {pid}, {path}).")
+        raise KernelError(f"{runs} in the background already (process {pid}, {path}); {ends}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     output = path.with_suffix(".log")
     with output.open("ab") as log:
@@ -55,8 +62,8 @@ def start(what: str, arguments: Sequence[str]) -> None:
     if process.poll() is not None:
         path.unlink(missing_ok=True)
         told = output.read_text("utf-8", "replace").splitlines()[-3:]
-        raise KernelError(f"The {what} ended at once:\n" + "\n".join(told))
-    click.echo(f"The {what} run in the background (process {process.pid}); `prefect-kernel server stop` ends them.")
+        raise KernelError(f"{ended} at once:\n" + "\n".join(told))
+    click.echo(f"{runs} in the background (process {process.pid}); {ends}.")
     click.echo(f"Output    {output}")
 
 
@@ -66,7 +73,7 @@ def stop(what: str) -> None:
     pid = _running(path)
     if pid is None:
         path.unlink(missing_ok=True)
-        raise KernelError(f"No {what} run in the background.")
+        raise KernelError(f"{_SAYS[what][2]} in the background.")
     os.kill(pid, signal.SIGTERM)
     give_up = time.monotonic() + STOP_SECONDS
     while _running(path) is not None:

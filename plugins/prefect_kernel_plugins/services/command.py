@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import click
 
 from prefect_kernel.app import Kernel
+from prefect_kernel.cli.background import start as start_in_background
+from prefect_kernel.cli.background import stop as stop_in_background
+from prefect_kernel.cli.services import run_services
 from prefect_kernel.cli.setup import prepare, table
-from prefect_kernel.ports.server import loop_factory, stop_on_signals
 
 
 @click.group()
@@ -29,19 +29,16 @@ def list_services() -> None:
 
 
 @services.command()
-def start() -> None:
-    """Run the services alone, in the foreground, for servers that were started with --no-services."""
+@click.option("--background/--no-background", "-b", default=False, help="Return when they run.")
+def start(background: bool) -> None:
+    """Run the services alone, until SIGINT or SIGTERM, for servers that were started with --no-services."""
+    if background:
+        start_in_background("services", ["services", "start"])
+        return
+    run_services()
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        stop_on_signals(stop)
-        kernel = Kernel(prepare())
-        await kernel.open(services=True)
-        try:
-            click.echo(f"Services  {', '.join(service.name for service in kernel.services())}")
-            await stop.wait()
-        finally:
-            await kernel.close()
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(run())
+@services.command()
+def stop() -> None:
+    """Stop services that run in the background."""
+    stop_in_background("services")

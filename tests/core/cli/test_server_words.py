@@ -53,7 +53,9 @@ def test_in_the_background(run: Commands) -> None:
     """A server is started, answers, is looked at, and stopped."""
     assert "does not answer" in run("server", "status", code=1)
     env: dict[str, Any] = {"PREFECT_SERVER_API_AUTH_STRING": "a:b"}
-    run("server", "start", "--background", "--host", "127.0.0.1", "--port", str(run.port), "--no-ui", **env)
+    said = run("server", "start", "--background", "--host", "127.0.0.1", "--port", str(run.port), "--no-ui", **env)
+    assert "The server runs in the background" in said
+    assert "`prefect-kernel server stop` ends it" in said
     assert "already" in run("server", "start", "-b", code=1)
     told = json.loads(run("server", "status", "--wait", "--timeout", "60", "-o", "json", **env))
     assert told == {"status": "available", "api_url": run.url, "server_version": "3.8.8"}
@@ -104,13 +106,15 @@ def test_a_reset_empties(run: Commands, sqlite_url: str) -> None:
     connection.close()
 
 
-def test_services(run: Commands) -> None:
-    """They are listed, and can run apart from the server."""
+@pytest.mark.parametrize("words", [("server", "services"), ("services",)])
+def test_services(run: Commands, words: tuple[str, ...]) -> None:
+    """They are listed, and can run apart from the server; either way to say it ends what the other has begun."""
     found = {row["name"]: row["enabled"] for row in json.loads(run("server", "services", "ls", "-o", "json"))}
     assert found["event-persister"] is True
-    run("server", "services", "start", "--background")
-    run("server", "services", "stop")
-    assert "No services" in run("server", "services", "stop", code=1)
+    assert "`prefect-kernel services stop` ends them" in run(*words, "start", "--background")
+    assert "run in the background already" in run(*words, "start", "-b", code=1)
+    run("services", "stop") if words[0] == "server" else run("server", "services", "stop")
+    assert "No services" in run(*words, "stop", code=1)
 
 
 def test_config_view(run: Commands) -> None:
