@@ -14,7 +14,7 @@ from prefect_kernel_plugins.server_common.handshake import Handshake, wants_webs
 from prefect_kernel_plugins.server_common.hub import Hub
 from prefect_kernel_plugins.server_common.parsing import NO_PARSER, has_body, new_parser, parser_of_body
 from prefect_kernel_plugins.server_common.request import HTTPRequest
-from prefect_kernel_plugins.server_common.response import whole
+from prefect_kernel_plugins.server_common.response import refusal
 from prefect_kernel_plugins.server_common.scope import address, http_scope
 from prefect_kernel_plugins.server_common.websocket import WebSocketConnection
 
@@ -270,7 +270,7 @@ class HTTPConnection(asyncio.Protocol):
         """The request being read is not one: answer what came before it, then this, then close."""
         broken, self._arriving = self._arriving, None
         self._deaf = True
-        response = whole(status)
+        response = refusal(status)
         if broken is not None and broken is not self._current:
             self._queue.remove(broken)  # never started
         if self._current is None:

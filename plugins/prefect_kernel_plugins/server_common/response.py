@@ -47,11 +47,28 @@ def header_line(name: bytes, value: bytes) -> bytes:
     return b"%b: %b" % (name, value)
 
 
-def whole(status: int, message: str = "", headers: Headers = ()) -> bytes:
+_REFUSALS = {
+    400: "This is no request of HTTP/1.1.",
+    408: "The rest of the request has not come in time.",
+    413: "The body is larger than PREFECT_KERNEL_MAX_BODY_BYTES allows.",
+    431: "The head of the request is larger than PREFECT_KERNEL_MAX_HEADER_BYTES allows.",
+    500: "The request could not be read.",
+    501: "This method or transfer encoding is not known here.",
+}
+
+
+def refusal(status: int) -> bytes:
+    """The answer to what never becomes a request, in the shape of the API's own errors; the connection is closed."""
+    return whole(status, f'{{"detail":"{_REFUSALS[status]}"}}', media=b"application/json")
+
+
+def whole(
+    status: int, message: str = "", headers: Headers = (), *, media: bytes = b"text/plain; charset=utf-8"
+) -> bytes:
     """A complete response with a text body, after which the connection is closed."""
     body = message.encode()
     lines = [header_line(name, value) for name, value in headers]
     if body:
-        lines.append(b"content-type: text/plain; charset=utf-8")
+        lines.append(b"content-type: " + media)
     lines += [b"content-length: %d" % len(body), date_line(), b"connection: close"]
     return head(status, lines) + body

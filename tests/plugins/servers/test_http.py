@@ -352,7 +352,9 @@ def test_response_to_a_refused_upload_is_not_lost(stage: Stage) -> None:
         async with serving(runner, echo, max_body_size=1000) as server:
             wire = await server.connect()
             wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 4000000)
-            assert (await wire.response()).status == 413
+            refused = await wire.response()
+            assert (refused.status, refused.header("content-type")) == (413, "application/json")
+            assert "PREFECT_KERNEL_MAX_BODY_BYTES" in refused.json["detail"]
             assert await wire.closed()
 
     stage.play(scenario)
