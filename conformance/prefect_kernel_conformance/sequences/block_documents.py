@@ -221,9 +221,16 @@ def odd_schemas(s: Script) -> None:
 def names(s: Script) -> None:
     """Names that are none."""
     of, schema = _kind(s)
-    for name in ("A", "a_b", "a b", "a/b", "é", "a.b", "-", "a\n", "\x00", "a" * 500, "1", 1, True, None, []):
+    for name in ("A", "a_b", "a b", "a/b", "é", "a.b", "-", "a\n", "a" * 500, "1", 1, True, None, []):
         block_document(s, of, schema, {}, name=name)
         block_document(s, of, schema, {}, name=name, is_anonymous=True)
+
+
+@sequence
+def nul_characters(s: Script) -> None:
+    """A name with a character that PostgreSQL does not hold."""
+    of, schema = _kind(s)
+    block_document(s, of, schema, {}, name="\x00")
 
 
 @sequence(independent=True)

@@ -73,10 +73,16 @@ def bad_creates(s: Script) -> None:
     bad_bodies(s, "POST", "/flows/", good)
     bad_content_types(s, "POST", "/flows/", f'{{"name": "{s.name("typed")}"}}')
     bad_fields(s, "POST", "/flows/", good, ("name", "tags", "labels"))
-    for name in ("a/b", "a%b", "a&b", "a<b", "a>b", " ", "\t", "\x00", "a\nb", "💥", "ä" * 300):
+    for name in ("a/b", "a%b", "a&b", "a<b", "a>b", " ", "\t", "a\nb", "💥", "ä" * 300):
         s.post("/flows/", {"name": f"{name}{s.name('')}"})
     for labels in ({"a": None}, {"a": []}, {"a": 2**63}, {"a": "x" * 10000}, {"a.b": 1}, {"a": -0.0}, {"a": 1e308}):
         s.post("/flows/", {"name": s.name("labelled"), "labels": labels})
+
+
+@sequence
+def nul_characters(s: Script) -> None:
+    """A name with a character that PostgreSQL does not hold."""
+    s.post("/flows/", {"name": f"\x00{s.name('')}"})
 
 
 @sequence(independent=True)

@@ -21,7 +21,7 @@ from ._bad_input import (
 VALUES = (
     "text", "", "5", "5.0", "true", "null", '"quoted"', "ü ✓ \U0001f4a5", "a\\b\n", 0, 5, -1, 2**62, 2**63, 2**64, 1.0,
     5.5, -0.0, 1e-300, 1e16, 123456789.125, True, False, None, [], {}, [1, [2.0, None]], {"a": {"b": [1e5]}},
-    {"": "", "é": "\u0000"}, "x" * 4998, "x" * 4999, ["é" * 2500],
+    {"": "", "é": "\u0001"}, "x" * 4998, "x" * 4999, ["é" * 2500],
 )  # fmt: skip
 FILTER = {
     "id": {"any_": ([], [NO_ID])},
@@ -54,6 +54,22 @@ def values(s: Script) -> None:
         s.get(f"/variables/{made['id']}")
         s.patch(f"/variables/{changed['id']}", {"value": value})
         s.get(f"/variables/{changed['id']}")
+
+
+@sequence
+def values_with_nul_characters(s: Script) -> None:
+    """Which PostgreSQL does not hold."""
+    s.post("/variables/", {"name": s.name("nul"), "value": ["\u0000"]})
+
+
+@sequence(independent=True)
+def values_that_are_not_finite(s: Script) -> None:
+    """Numbers that JSON does not have."""
+    made = s.post("/variables/", {"name": s.name("changed"), "value": 1})
+    for number, value in enumerate(("NaN", "[-Infinity]", "1e999")):
+        s.request("POST", "/variables/", raw=f'{{"name": "not_finite_{number}", "value": {value}}}'.encode(),
+                  headers={"content-type": "application/json"})  # fmt: skip
+    s.get(f"/variables/{made['id']}")
 
 
 @sequence

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
-from .types import JSON, POSTGRESQL, SQLITE, Bool, KernelType, json_to_text
+from .types import JSON, POSTGRESQL, SQLITE, Bool, KernelType, checked_json, json_to_text, without_nul
 
 T = TypeVar("T")
 Unit = Generator["Call | Batch", Any, T]
@@ -36,6 +36,8 @@ class Compiled:
         for name in compiled.positiontup or ():
             bind = compiled.binds[name]
             encode = bind.type.encoder(dialect) if isinstance(bind.type, KernelType) else None
+            if dialect == SQLITE and isinstance(bind.type, sa.String | sa.types.NullType):
+                encode = without_nul
             self._order.append((name, encode))
             if not bind.required:
                 self._defaults[name] = bind.effective_value
@@ -201,7 +203,7 @@ class ListType(KernelType):
     """A Python list: a JSON array on SQLite, a native array on PostgreSQL."""
 
     def encoder(self, dialect: str) -> Callable[[Any], Any] | None:
-        return (lambda v: json_to_text(list(v))) if dialect == SQLITE else list
+        return (lambda v: checked_json(json_to_text(list(v)))) if dialect == SQLITE else list
 
 
 class in_list(sa.sql.expression.ColumnElement[bool]):  # noqa: N801 - reads as an operator

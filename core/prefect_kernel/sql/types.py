@@ -11,6 +11,7 @@ already right. None values never reach those functions.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from typing import Any, Final
 
 import orjson
 import sqlalchemy as sa
+
+from .. import errors
 
 SQLITE: Final = "sqlite"
 POSTGRESQL: Final = "postgresql"
@@ -68,6 +71,31 @@ def _json_to_pg(value: Any) -> str:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z).decode()
     except TypeError:  # integers beyond 64 bits, lone surrogates, objects nested deeper than 254 levels
         return json_to_text(value)
+
+
+NUL = "it has a NUL character, which PostgreSQL cannot hold"
+NO_CHARACTER = "it has half of a character (a lone surrogate)"
+RANGE = "a number or a time is out of range"
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def without_nul(value: Any) -> Any:
+    """The value as it is; raises InvalidValue for a text with a NUL character, as PostgreSQL's driver does."""
+    if type(value) is str and "\0" in value:
+        raise errors.InvalidValue(NUL)
+    return value
+
+
+def checked_json(text: str) -> str:
+    """JSON as it is; raises InvalidValue for what jsonb does not hold: NUL characters and lone surrogates."""
+    if "\\u0000" in text and _ESCAPED_NUL.search(text) is not None:
+        raise errors.InvalidValue(NUL)
+    if "\\ud" in text:  # beyond the first 65,536 characters there are two such escapes for each
+        try:
+            json.dumps(json.loads(text), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise errors.InvalidValue(NO_CHARACTER) from None
+    return text
 
 
 _DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else ord(" ") for byte in range(256))
@@ -136,7 +164,7 @@ class Timestamp(KernelType):
 
 
 class JSON(KernelType):
-    """A JSON document; Python None is SQL NULL. `binary` tells jsonb from json on PostgreSQL."""
+    """A JSON document; Python None is SQL NULL. `binary` tells jsonb, which has no NUL characters, from json."""
 
     def __init__(self, binary: bool = True) -> None:
         self.binary = binary
@@ -145,7 +173,8 @@ class JSON(KernelType):
         return "JSONB" if self.binary else "JSON"
 
     def encoder(self, dialect: str) -> Converter:
-        return json_to_text if dialect == SQLITE else _json_to_pg
+        write = json_to_text if dialect == SQLITE else _json_to_pg
+        return (lambda v: checked_json(write(v))) if self.binary else write
 
     def decoder(self, dialect: str) -> Converter:
         return json_from_text

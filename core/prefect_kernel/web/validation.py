@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -60,28 +61,49 @@ def check_depth(content: bytes, limit: int) -> None:
             depth -= 1
 
 
+_NUMBERS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity|-?\d[-+.\deE]*', re.DOTALL)
+
+
+class _NotFiniteError(ValueError):
+    """Not a number, or more than a number can be."""
+
+
+def _no_constant(text: str) -> Any:
+    raise _NotFiniteError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise _NotFiniteError(text)
+    return number
+
+
+def _not_finite(content: bytes, number: str) -> errors.InvalidRequest:
+    """What is wrong with such a body: the reference takes the number, and keeps null in its place."""
+    text = content.decode(json.detect_encoding(content), "surrogatepass")
+    places = (found.start() for found in _NUMBERS.finditer(text) if found[0] == number)
+    return errors.InvalidRequest([_json_invalid(next(places, 0), f"{number[:40]} is not a finite number")], text)
+
+
+def _json_invalid(place: int, message: str) -> dict[str, Any]:
+    shown = {"type": "json_invalid", "loc": ["body", place], "msg": "JSON decode error", "input": {}}
+    return {**shown, "ctx": {"error": message}}
+
+
 def parse_json(content: bytes) -> Any:
     """The JSON value of a body; raises InvalidRequest with FastAPI's `json_invalid` error."""
     if not may_hold_wide_integers(content):
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
-            pass  # the standard parser takes NaN and lone surrogates, and says what is wrong as the reference does
+            pass  # the standard parser takes lone surrogates, and says what is wrong as the reference does
     try:
-        return json.loads(content)
+        return json.loads(content, parse_constant=_no_constant, parse_float=_finite)
     except json.JSONDecodeError as error:
-        raise errors.InvalidRequest(
-            [
-                {
-                    "type": "json_invalid",
-                    "loc": ["body", error.pos],
-                    "msg": "JSON decode error",
-                    "input": {},
-                    "ctx": {"error": error.msg},
-                }
-            ],
-            error.doc,
-        ) from None
+        raise errors.InvalidRequest([_json_invalid(error.pos, error.msg)], error.doc) from None
+    except _NotFiniteError as error:
+        raise _not_finite(content, str(error)) from None
     except (ValueError, RecursionError):  # not UTF-8, or an integer of thousands of digits
         raise errors.BadRequest("There was an error parsing the body") from None
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from prefect_kernel.sql.types import POSTGRESQL, SQLITE, Bool, KernelType, json_to_text
+from prefect_kernel.sql.types import POSTGRESQL, SQLITE, Bool, KernelType, checked_json, json_to_text
 
 Mode = Literal["any", "all", "none", "any_not"]
 """What must hold of the patterns: one matches, each does, none does, or one does not match."""
@@ -33,7 +33,7 @@ class _Patterns(KernelType):
     """A list of texts."""
 
     def encoder(self, dialect: str) -> Callable[[Any], Any] | None:
-        return json_to_text if dialect == SQLITE else list
+        return (lambda v: checked_json(json_to_text(v))) if dialect == SQLITE else list
 
 
 class like(sa.sql.expression.ColumnElement[bool]):  # noqa: N801 - reads as an operator

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect_kernel import errors, hookimpl
 from prefect_kernel.ports.storage import StorageDriver
 from prefect_kernel.sql import Unit
-from prefect_kernel.sql.types import POSTGRESQL
+from prefect_kernel.sql.types import NO_CHARACTER, NUL, POSTGRESQL, RANGE
 
 from .driving import drive
 from .pool import Pool
@@ -106,7 +106,12 @@ def translate(error: Exception) -> Exception:
         return errors.UniqueViolation(str(error))
     if isinstance(error, pg.IntegrityConstraintViolationError):
         return errors.IntegrityViolation(str(error))
-    if isinstance(error, pg.DataError | asyncpg.DataError | OverflowError | UnicodeEncodeError):
+    if isinstance(error, pg.CharacterNotInRepertoireError | pg.UntranslatableCharacterError):
+        return errors.InvalidValue(NUL)  # Python's strings have no other bytes that are no text
+    cause = error.__cause__ if isinstance(error, asyncpg.DataError) else error
+    if isinstance(cause, OverflowError | UnicodeEncodeError):
+        return errors.InvalidValue(RANGE if isinstance(cause, OverflowError) else NO_CHARACTER)
+    if isinstance(error, pg.DataError | asyncpg.DataError):
         return errors.InvalidValue(str(error))
     away = (
         OSError,  # includes TimeoutError and ConnectionError

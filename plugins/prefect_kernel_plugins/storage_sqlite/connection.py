@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect_kernel import errors
 from prefect_kernel.sql import Batch, Call, Unit
-from prefect_kernel.sql.types import SQLITE
+from prefect_kernel.sql.types import NO_CHARACTER, RANGE, SQLITE
 
 TRANSIENT = {"SQLITE_BUSY", "SQLITE_LOCKED"}
 AWAY = {"SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PROTOCOL", "SQLITE_NOMEM"}
@@ -49,9 +49,9 @@ def translate(error: Exception) -> Exception:
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"):
             return errors.UniqueViolation(str(error))
         return errors.IntegrityViolation(str(error))
-    if isinstance(error, OverflowError | UnicodeEncodeError) or (
-        isinstance(error, sqlite3.Error) and error_name(error) == "SQLITE_TOOBIG"
-    ):
+    if isinstance(error, OverflowError | UnicodeEncodeError):
+        return errors.InvalidValue(RANGE if isinstance(error, OverflowError) else NO_CHARACTER)
+    if isinstance(error, sqlite3.Error) and error_name(error) == "SQLITE_TOOBIG":
         return errors.InvalidValue(str(error))
     if isinstance(error, sqlite3.Error):
         if error_name(error) in TRANSIENT | AWAY:

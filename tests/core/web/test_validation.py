@@ -47,6 +47,25 @@ def refused(reader: Any, *arguments: Any) -> list[tuple[str, tuple[Any, ...]]]:
     return [(one["type"], tuple(one["loc"])) for one in caught.value.errors]
 
 
+@pytest.mark.parametrize(
+    ("content", "place", "what"),
+    [
+        (b"NaN", 0, "NaN"),
+        (b'{"a": [1, -Infinity]}', 10, "-Infinity"),
+        (b'{"NaN": "Infinity\\"", "\xc3\xbc": 1e999, "b": NaN}', 27, "1e999"),
+        (b'{"name": "\\ud800", "size": NaN}', 27, "NaN"),
+    ],
+)
+def test_numbers_that_are_not_finite(content: bytes, place: int, what: str) -> None:
+    """They are no JSON; the first of them is told of, where it stands."""
+    with pytest.raises(errors.InvalidRequest) as caught:
+        parse_json(content)
+    [told] = caught.value.errors
+    assert (told["type"], told["loc"]) == ("json_invalid", ["body", place])
+    assert told["ctx"] == {"error": f"{what} is not a finite number"}
+    assert parse_json(b'{"NaN": [1e300, "\\ud800", "Infinity"]}') == {"NaN": [1e300, "\ud800", "Infinity"]}
+
+
 @pytest.mark.parametrize("said", ["application/json", "application/json; charset=utf-8", "application/ld+json", None])
 def test_what_counts_as_json(said: str | None) -> None:
     """Also a body of which nothing is said."""

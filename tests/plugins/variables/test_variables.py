@@ -24,6 +24,20 @@ def test_every_kind_of_value_comes_back(kernel: KernelUnderTest) -> None:
         assert kernel.client.get("/variables/name/v-0").json()["value"] == value
 
 
+@pytest.mark.parametrize(
+    "value", ["NaN", "[1, -Infinity]", '{"a": 1e999}', '"\\u0000"', '{"\\u0000": 1}', '"\\ud800"', "9" * 5000]
+)
+def test_values_that_no_database_holds(kernel: KernelUnderTest, value: str) -> None:
+    """Are refused on each, and nothing is changed."""
+    made = kernel.client.post("/variables/", json={"name": "kept", "value": 1}).json()
+    headers = {"content-type": "application/json"}
+    for method, path, more in (("POST", "/variables/", '"name": "new", '), ("PATCH", "/variables/name/kept", "")):
+        body = f'{{{more}"value": {value}}}'.encode()
+        answer = kernel.client.request(method, path, json=body, headers=headers)
+        assert 400 <= answer.status < 500, answer.text
+    assert kernel.client.post("/variables/filter", json={}).json() == [made]
+
+
 def test_changes(kernel: KernelUnderTest) -> None:
     """Only what is given is changed, by id or by name; a name that is taken is a conflict."""
     one = kernel.client.post("/variables/", json={"name": "one", "value": 1, "tags": ["a"]}).json()

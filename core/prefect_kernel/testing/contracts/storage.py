@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,7 +17,7 @@ from ...ids import uuid4
 from ...migrations import ledger
 from ...ports.storage import Storage
 from ...sql import Batch, Call, Statement, Unit, in_list, point_read
-from ...sql.types import UUID, Timestamp
+from ...sql.types import JSON, UUID, Timestamp
 from ..clock import BEGIN
 
 # The contract's rows live in two tables that every database of the kernel has.
@@ -291,18 +292,44 @@ class StorageContract:
         self.scenario(tmp_path, act)
 
     def test_values_that_cannot_be_stored(self, tmp_path: Path) -> None:
-        """A lone surrogate is InvalidValue, and nothing of its unit is kept."""
+        """A lone surrogate or a NUL character is InvalidValue, and nothing of its unit is kept."""
 
         async def act(storage: Storage) -> None:
             id = uuid4()
 
-            def unit() -> Unit[None]:
+            def unit(text: str) -> Unit[None]:
                 yield from put(id, "fine")
-                yield from put(id, "\ud800")
+                yield from put(uuid4(), text)
 
-            with pytest.raises(errors.InvalidValue):
-                await storage.write(unit)
-            assert await storage.read(get, id) is None
+            for text in ("\ud800", "\0", "a\0b"):
+                with pytest.raises(errors.InvalidValue):
+                    await storage.write(unit, text)
+                assert await storage.read(get, id) is None
+
+        self.scenario(tmp_path, act)
+
+    def test_nul_characters_in_documents_and_questions(self, tmp_path: Path) -> None:
+        """InvalidValue in a document that may be searched and in a list to look for; taken in one that is only kept."""
+
+        async def act(storage: Storage) -> None:
+            def ask(document: Any, binary: bool) -> Unit[Any]:
+                rows = yield Statement(sa.select(sa.bindparam("it", type_=JSON(binary))))(it=document)
+                return rows[0][0]
+
+            def among(names: list[str]) -> Unit[Any]:
+                rows = yield Statement(sa.select(ledger.c.revision).where(in_list(ledger.c.plugin, "names")))(
+                    names=names
+                )
+                return rows
+
+            for document in ("\0", {"\0": 1}, ["\\", {"a": "\\\0"}]):
+                with pytest.raises(errors.InvalidValue, match="NUL"):
+                    await storage.read(ask, document, True)
+            for binary in (True, False):
+                assert await storage.read(ask, ["\\u0000", "\\\\u0000"], binary) == ["\\u0000", "\\\\u0000"]
+            assert await storage.read(ask, {"a": "\0"}, False) == {"a": "\0"}
+            with pytest.raises(errors.InvalidValue, match="NUL"):
+                await storage.read(among, ["a", "\0"])
 
         self.scenario(tmp_path, act)
 
