@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import Any
 
 from . import errors, policy
@@ -339,6 +340,6 @@ def _plugin_health(plugin: Plugin) -> dict[str, Any]:
 
 def _service(kind: type[Service], kernel: Kernel) -> Service:
     interval: Any = kind.every(kernel.settings)
-    if not isinstance(interval, int | float) or interval <= 0:
+    if not isinstance(interval, int | float) or not 0 < interval < inf:
         raise errors.KernelError(f"it wants to run every {interval!r} seconds")
     return kind(kernel)

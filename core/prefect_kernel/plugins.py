@@ -64,8 +64,8 @@ class Plugin:
     def prefixes(self) -> list[str]:
         """How names of its tables may begin."""
         package = str(getattr(self.module, "__name__", self.name)).split(".", 1)[0]
-        names = {finding.identifier(self.name), finding.identifier(package)}
-        return [f"{name}_" for name in sorted(names) if not name.startswith("_")]
+        names = {self.name, package} if not package.startswith("_") else {self.name}
+        return [f"{name}_" for name in sorted(map(finding.identifier, names))]
 
 
 class Plugins:

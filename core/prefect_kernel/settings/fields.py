@@ -55,6 +55,16 @@ def _names(value: Any) -> Any:
     return value
 
 
+def _api_path(value: Any) -> Any:
+    if not isinstance(value, str) or value == "":
+        return value
+    if not value.startswith("/") or value.strip("/") == "":
+        raise ValueError("must be a path that begins with a slash, such as /prefect/api")
+    return value.rstrip("/")
+
+
+ApiPath = Annotated[str, BeforeValidator(_api_path)]
+"""A path under which something is served, without a slash at its end."""
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 """A duration; unlike a plain `timedelta` also a fraction of a second in text (`"0.5"`)."""
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from .fields import Group, LogLevel, field
+from .fields import ApiPath, Group, LogLevel, field
 from .services import ServicesSettings
 
 
@@ -18,7 +18,7 @@ class ServerApiSettings(Group):
     )
     host: str = field("127.0.0.1", "Address the API listens on.")
     port: int = field(4200, "Port the API listens on.")
-    base_path: str | None = field(None, "Path under which the API is served, in place of `/api`.")
+    base_path: ApiPath | None = field(None, "Path under which the API is served, in place of `/api`.")
     default_limit: int = field(
         200,
         "Rows that a filter route answers at most, and when a request names no limit.",

@@ -153,7 +153,10 @@ def run(storage: Any, action: Callable[[sqlite3.Connection], Found]) -> Found:
         is_uri = storage.path.startswith("file:")
         file = Path(urlsplit(storage.path).path if is_uri else storage.path)
         if action in (upgrade, reset):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageUnavailable(f"The folder {file.parent} cannot be made: {error.strerror}.") from error
         elif not file.exists():
             return Found(SQLITE, State.EMPTY)
     try:

@@ -63,3 +63,16 @@ def test_stamp(run: Run, here: dict[str, str]) -> None:
     assert run("database", "upgrade", **here).code == 0
     assert run("database", "stamp", **here).code == 0
     assert run("database", "check", **here).code == 0
+
+
+@pytest.mark.parametrize("command", [("database", "upgrade"), ("serve", "--port", "0")])
+def test_a_folder_that_cannot_be_made(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A database in a folder that cannot be made is one sentence that names the folder."""
+    (tmp_path / "file").write_text("no folder")
+    url = f"sqlite+aiosqlite:///{tmp_path}/file/within/prefect.db"
+    told = run(*command, PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    assert told.code == 1
+    assert told.err == (
+        f"Error: The database {url} cannot be used: The folder {tmp_path}/file/within cannot be made: "
+        "Not a directory.\n"
+    )

@@ -385,20 +385,23 @@ def kernel_services(settings):
 """,
         "service broken cannot be made: ValueError: no good",
     ),
-    "interval": (
-        """
+    **{
+        f"interval of {interval}": (
+            f"""
 class Broken(Service):
     name = "broken"
     async def tick(self): ...
     @classmethod
-    def every(cls, settings): return "soon"
+    def every(cls, settings): return {interval}
 
 @hookimpl
 def kernel_services(settings):
     return [Broken]
 """,
-        "service broken cannot be made: it wants to run every 'soon' seconds",
-    ),
+            f"service broken cannot be made: it wants to run every {shown} seconds",
+        )
+        for interval, shown in (("'soon'", "'soon'"), ("0", "0"), ("float('nan')", "nan"), ("float('inf')", "inf"))
+    },
 }
 
 

@@ -47,6 +47,8 @@ def refusal(environ: dict[str, str], directory: Path) -> str:
             '{"a": 0}',
             "the period for 'a' must be greater than 0",
         ),
+        ("PREFECT_SERVER_API_BASE_PATH", "api", "must be a path that begins with a slash, such as /prefect/api"),
+        ("PREFECT_SERVER_API_BASE_PATH", "/", "must be a path that begins with a slash, such as /prefect/api"),
         ("PREFECT_TASKS_DEFAULT_RETRIES", "-1", "must be a whole number, at least 0"),
     ],
 )
@@ -148,3 +150,12 @@ def test_a_database_without_its_parts_says_which(tmp_path: Path) -> None:
         "The database driver is postgresql+asyncpg, so there must also be PREFECT_SERVER_DATABASE_HOST, "
         "PREFECT_SERVER_DATABASE_USER, PREFECT_SERVER_DATABASE_NAME."
     )
+
+
+def test_the_path_of_the_api_has_no_slash_at_its_end(tmp_path: Path) -> None:
+    """A slash at the end of the API's path means nothing, as with Prefect; without a value the path is `/api`."""
+    found = [
+        load({**HOME, "PREFECT_SERVER_API_BASE_PATH": path}, tmp_path).server.api.base_path
+        for path in ("/prefect/api/", "/prefect/api", "")
+    ]
+    assert found == ["/prefect/api", "/prefect/api", ""]
