@@ -244,10 +244,12 @@ def _cancelled() -> bool:
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Have errors of an unreachable database say which one it is."""
+    """Have errors of a database that cannot be reached, or lets nobody in, say which one it is."""
     try:
         yield
-    except StorageUnavailable as error:
+    except DatabaseNotReady:
+        raise
+    except StorageError as error:
         raise StorageUnavailable(f"The database {url} cannot be used: {error.message}") from error
 
 

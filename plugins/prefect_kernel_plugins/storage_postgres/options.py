@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from prefect_kernel.errors import SettingsError
 
 
 def connect_options(url: str, settings: Any) -> dict[str, Any]:
@@ -18,7 +20,7 @@ def connect_options(url: str, settings: Any) -> dict[str, Any]:
     arguments = database.sqlalchemy.connect_args
     options: dict[str, Any] = {
         "host": query.pop("host", None) or parts.hostname,
-        "port": int(query.pop("port", 0)) or parts.port or 5432,
+        "port": _port(query.pop("port", None), parts),
         "user": query.pop("user", None) or (unquote(parts.username) if parts.username else None),
         "password": query.pop("password", None) or (unquote(parts.password) if parts.password else None),
         "database": unquote(parts.path.lstrip("/")) or None,
@@ -42,6 +44,13 @@ def connect_options(url: str, settings: Any) -> dict[str, Any]:
     if arguments.search_path is not None:
         options["server_settings"]["search_path"] = arguments.search_path
     return options
+
+
+def _port(given: str | None, parts: SplitResult) -> int:
+    try:
+        return int(given or 0) or parts.port or 5432
+    except ValueError as error:
+        raise SettingsError("The port in the URL of the database is no number between 0 and 65535.") from error
 
 
 def tls_context(tls: Any) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from .conftest import Run
 
@@ -75,4 +76,15 @@ def test_a_folder_that_cannot_be_made(run: Run, tmp_path: Path, command: tuple[s
     assert told.err == (
         f"Error: The database {url} cannot be used: The folder {tmp_path}/file/within cannot be made: "
         "Not a directory.\n"
+    )
+
+
+@pytest.mark.parametrize("command", [("database", "check"), ("serve", "--port", "0")])
+def test_a_database_that_is_not_there(run: Run, postgres_url: str, command: tuple[str, ...]) -> None:
+    """Where PostgreSQL knows no such database, the sentence says which URL is meant."""
+    url = make_url(postgres_url).set(database="no_such_database", password="hush")
+    told = run(*command, PREFECT_SERVER_DATABASE_CONNECTION_URL=url.render_as_string(hide_password=False))
+    assert told.code == 1
+    assert told.err == (
+        f'Error: The database {url.render_as_string()} cannot be used: database "no_such_database" does not exist\n'
     )

@@ -39,6 +39,16 @@ WRONG: dict[str, tuple[list[str], dict[str, str], str]] = {
         {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@127.0.0.1:1/x"},
         "The database postgresql+asyncpg://u:***@127.0.0.1:1/x cannot be used: ConnectionRefusedError",
     ),
+    "port in a URL": (
+        ["database", "check"],
+        {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@127.0.0.1:abc/x"},
+        "The port in the URL of the database is no number between 0 and 65535.",
+    ),
+    "port in a URL's query": (
+        ["serve"],
+        {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:hush@/x?port=abc"},
+        "The port in the URL of the database is no number between 0 and 65535.",
+    ),
     "host": (["serve", "--host", "no.such.host.invalid"], {}, "Cannot listen on 'no.such.host.invalid'"),
     "workers on SQLite": (["serve", "--workers", "2"], {}, "Several workers on sqlite are slower than one"),
     "broker in memory with workers": (
