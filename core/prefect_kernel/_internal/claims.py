@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import PluginError
+from ..errors import PluginError, told
 from ..sql.types import metadata
 from ..web.group import Group
 
@@ -123,7 +123,7 @@ def _group(plugin: str, group: Group, api: str) -> Iterator[Claim]:
         try:
             endpoint.build()
         except Exception as error:
-            raise PluginError(f"plugin {plugin}: {where} cannot be served: {error}", plugin) from error
+            raise PluginError(f"plugin {plugin}: {where} cannot be served: {told(error)}", plugin) from error
         yield "route", f"{endpoint.method} {_shape(base + endpoint.path)}"
     if group.fallback is not None:
         if not inspect.iscoroutinefunction(group.fallback):
@@ -150,7 +150,8 @@ def _blueprint(plugin: str, blueprint: Any, api: str) -> Iterator[Claim]:
         scratch.register_blueprint(blueprint, url_prefix=mounted_at(blueprint, api))
         rules = list(scratch.url_map.iter_rules())
     except Exception as error:
-        raise PluginError(f"plugin {plugin}: blueprint {blueprint.name!r} cannot be used: {error}", plugin) from error
+        said = f"blueprint {blueprint.name!r} cannot be used: {told(error)}"
+        raise PluginError(f"plugin {plugin}: {said}", plugin) from error
     yield "blueprint", blueprint.name
     for rule in rules:
         shape = re.sub(r"<(?:(\w+)(?:\([^)]*\))?:)?\w+>", _converter, rule.rule)

@@ -167,7 +167,7 @@ def run(storage: Any, action: Callable[[sqlite3.Connection], Found]) -> Found:
             if not storage.in_memory:  # which lives as long as its only connection
                 connection.close()
     except sqlite3.OperationalError as error:
-        raise StorageUnavailable(f"The database {storage.path} cannot be used: {error}.") from error
+        raise StorageUnavailable(str(error)) from error  # the caller says which database
     except sqlite3.DatabaseError as error:
         raise DatabaseNotReady(f"The file {storage.path} is not a usable SQLite database: {error}.") from error
 

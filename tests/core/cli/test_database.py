@@ -88,3 +88,12 @@ def test_a_database_that_is_not_there(run: Run, postgres_url: str, command: tupl
     assert told.err == (
         f'Error: The database {url.render_as_string()} cannot be used: database "no_such_database" does not exist\n'
     )
+
+
+@pytest.mark.parametrize("command", [("database", "upgrade"), ("serve", "--port", "0")])
+def test_a_folder_in_place_of_a_database(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A database that SQLite cannot open is named once."""
+    url = f"sqlite+aiosqlite:///{tmp_path}"
+    told = run(*command, PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    assert told.code == 1
+    assert told.err == f"Error: The database {url} cannot be used: unable to open database file\n"

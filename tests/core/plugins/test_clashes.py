@@ -277,5 +277,6 @@ def test_a_body_that_cannot_be_validated(machine: Machine) -> None:
     async def take(request: web.Request, body: Runner) -> web.Reply:
         return web.no_content()
 
-    with pytest.raises(PluginError, match="plugin acme: POST /api/acme cannot be served"):
+    with pytest.raises(PluginError, match="plugin acme: POST /api/acme cannot be served") as caught:
         machine.boot(plugin("acme", "routes", [group]))
+    assert len(caught.value.message.splitlines()) == 1
