@@ -311,6 +311,7 @@ def conjunct(shape: Shape | None, *path: str) -> Any:
 Exists = Callable[[Mapping[str, Clause | None]], Clause]
 Among = Callable[[Mapping[str, Clause | None], bool], Clause]
 """Makes the condition of a relation from the clauses of those of its filters that are used."""
+Prefers = Callable[[Mapping[str, Shape]], bool]
 
 
 class Subject:
@@ -323,7 +324,7 @@ class Subject:
         """`accepts` are the names of all filters that its routes take, its own among them, in the order of the wire."""
         self.key, self.accepts = key, tuple(accepts)
         self.nodes: dict[str, Node] = {key: node}
-        self._relations: list[tuple[tuple[str, ...], Exists, Among | None]] = []
+        self._relations: list[tuple[tuple[str, ...], Exists, Among | None, Prefers | None]] = []
         self._keys: dict[str, sa.ColumnElement[Any]] = {}
 
     def relate(
@@ -332,16 +333,16 @@ class Subject:
         exists: Exists,
         keys: Mapping[str, sa.ColumnElement[Any]] | None = None,
         among: Among | None = None,
+        prefers: Prefers | None = None,
     ) -> None:
         """Take the filters of related resources; one EXISTS for all of `nodes`.
 
-        `among` says the same with IN, for counts: these need all rows, for each of which SQLite would look into EXISTS.
-        It is told whether nothing else narrows the rows down, so that they are best found by it.
-        `keys` are this resource's foreign keys to them: where related rows are asked for by their ids, the key is
-        compared too, so that its index can be used.
+        `among` says the same with IN, for counts (or where `prefers` says so, when it is given): for each of all rows
+        SQLite would look into EXISTS. It is told whether nothing else narrows the rows down.
+        `keys` are this resource's foreign keys to them, compared too where related rows are asked for by their ids.
         """
         self.nodes.update(nodes)
-        self._relations.append((tuple(nodes), exists, among))
+        self._relations.append((tuple(nodes), exists, among, prefers))
         self._keys.update(keys or {})
 
     def body(
@@ -355,9 +356,7 @@ class Subject:
         """The model of a request's body: the filters (`without` some), and the members of `base`.
 
         `names` renames filters.
-
-        `order` lists the members of `base` in the order in which they are checked, with `*` where the filters are; by
-        default those come last.
+        `order` lists the members of `base` as they are checked, with `*` where the filters are (by default the last).
         """
         names = names or {}
         filters: dict[str, Any] = {
@@ -393,7 +392,8 @@ class Subject:
                 ids = self.nodes[key].members["id"]
                 assert isinstance(ids, Node)
                 out.append(cast("AnyOf", ids.members["any_"]).on(self._keys[key], token))
-        for keys, exists, among in self._relations:
+        for keys, exists, among, prefers in self._relations:
             if used := {key: clauses[key] for key in keys if key in clauses}:
-                out.append(among(used, own is None) if counting and among else exists(used))
+                wanted = prefers(dict(shape)) if prefers else counting
+                out.append(among(used, own is None) if among and wanted else exists(used))
         return out

@@ -18,7 +18,7 @@ from prefect_kernel.sql import Statement, Unit, by_dialect, json_value
 from prefect_kernel.sql.types import POSTGRESQL, SQLITE
 
 from ..common.fields import Lenient
-from .conditions import Conditions, Shape, where
+from .conditions import Conditions, Shape, about_names, event_names, where, where_counting
 from .filters import EventFilter
 from .group import group
 from .tables import events
@@ -134,8 +134,8 @@ def _span_number_postgresql(element: _span_number, compiler: Any, **kw: Any) -> 
 # ---------------------------------------------------------------- statements
 @lru_cache(128)
 def _by_time(shape: Shape) -> Statement:
-    number = _span_number()
-    return Statement(sa.select(number, sa.func.count()).select_from(events).where(*where(shape)).group_by(sa.text("1")))
+    counted = sa.select(_span_number(), sa.func.count()).select_from(events).group_by(sa.text("1"))
+    return Statement(by_dialect(sqlite=counted.where(*where_counting(shape)), postgresql=counted.where(*where(shape))))
 
 
 _first = sa.type_coerce(sa.func.min(events.c.occurred), events.c.occurred.type).label("first")
@@ -143,26 +143,19 @@ _last = sa.type_coerce(sa.func.max(events.c.occurred), events.c.occurred.type).l
 _count_of = sa.func.count().label("count")
 
 
-def _by_each_name() -> sa.Select[Any]:
-    """Events by name, where only the time is asked for: SQLite counts, for one name after the other, in an index."""
-    names = sa.select(sa.func.min(events.c.event).label("event")).cte("names", recursive=True)
-    later = events.alias("later")
-    next_name = sa.select(sa.func.min(later.c.event)).where(later.c.event > names.c.event).scalar_subquery()
-    names = names.union_all(sa.select(next_name).where(names.c.event.is_not(None)))
+def _by_each_name(shape: Shape) -> sa.Select[Any]:
+    """Events by name, where only time and name are asked for: for one name after the other counted in an index."""
+    names = event_names(shape)
 
     def of_name(value: sa.ColumnElement[Any]) -> Any:
         return sa.select(value).where(events.c.event == names.c.event, *where(())).scalar_subquery()
 
-    counted = (
-        sa.select(
-            names.c.event,
-            of_name(sa.func.count()).label("count"),
-            sa.type_coerce(of_name(sa.func.min(events.c.occurred)), events.c.occurred.type).label("first"),
-            sa.type_coerce(of_name(sa.func.max(events.c.occurred)), events.c.occurred.type).label("last"),
-        )
-        .where(names.c.event.is_not(None))
-        .subquery("counted")
-    )
+    counted = sa.select(
+        names.c.event,
+        of_name(sa.func.count()).label("count"),
+        sa.type_coerce(of_name(sa.func.min(events.c.occurred)), events.c.occurred.type).label("first"),
+        sa.type_coerce(of_name(sa.func.max(events.c.occurred)), events.c.occurred.type).label("last"),
+    ).subquery("counted")
     return (
         sa.select(counted.c.event, counted.c.event, counted.c.count, counted.c.first, counted.c.last)
         .where(counted.c.count > sa.literal_column("0"))
@@ -170,13 +163,22 @@ def _by_each_name() -> sa.Select[Any]:
     )
 
 
+def _grouped_by_name(conditions: list[Any]) -> sa.Select[Any]:
+    name = events.c.event
+    grouped = sa.select(name, name.label("label"), _count_of, _first, _last).where(*conditions)
+    return grouped.group_by(name).order_by(_count_of.desc(), name)
+
+
 @lru_cache(128)
 def by_name(shape: Shape) -> Statement:
     """Events by name."""
-    name = events.c.event
-    grouped = sa.select(name, name.label("label"), _count_of, _first, _last).where(*where(shape))
-    grouped = grouped.group_by(name).order_by(_count_of.desc(), name)
-    return Statement(grouped if shape else by_dialect(sqlite=_by_each_name(), postgresql=grouped))
+    named = all(map(about_names, shape))
+    return Statement(
+        by_dialect(
+            sqlite=_by_each_name(shape) if named else _grouped_by_name(where_counting(shape)),
+            postgresql=_grouped_by_name(where(shape)),
+        )
+    )
 
 
 _label = sa.func.coalesce(

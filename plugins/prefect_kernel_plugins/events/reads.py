@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_kernel import errors, web
-from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql import Statement, Unit, by_dialect
 from prefect_kernel.sql.types import Timestamp
 from prefect_kernel.wire import Field as Member
 from prefect_kernel.wire import Wire
 
 from ..common.fields import Lenient
-from .conditions import Conditions, Shape, where
+from .conditions import Conditions, Shape, where, where_counting
 from .filters import PAGE_SIZE, EventFilter
 from .group import group
 from .tables import events
@@ -68,7 +68,12 @@ def _by_time(columns: Any, descending: bool) -> list[Any]:
 def total_statement(shape: Shape, distinct: bool) -> Statement:
     """The number of events; with `distinct`, of the resources that they are about."""
     counted = sa.func.count(events.c.resource_id.distinct()) if distinct else sa.func.count()
-    return Statement(sa.select(counted).select_from(events).where(*where(shape)))
+    return Statement(
+        by_dialect(
+            sqlite=sa.select(counted).select_from(events).where(*where_counting(shape)),
+            postgresql=sa.select(counted).select_from(events).where(*where(shape)),
+        )
+    )
 
 
 def page(filter: EventFilter, limit: int, offset: int, total: int | None) -> Unit[tuple[list[Any], int]]:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from prefect_kernel.filtering import AnyLabel, AnyOf, Clause, IsNull, Node, NoLabel, NoneOf, Subject
+from prefect_kernel.filtering import AnyLabel, AnyOf, Clause, Flag, IsNull, Node, NoLabel, NoneOf, Subject
 from prefect_kernel.sql import json_value
 
 from ..common.filters import ids, names, tags, times
+from ..common.planning import unindexed
 from ..deployments.filters import DEPLOYMENT_FILTER
 from ..deployments.tables import deployment
 from ..states.schemas import StateType
@@ -49,7 +50,10 @@ FLOW_RUN_FILTER = Node(
     expected_start_time=times(flow_run.c.expected_start_time),
     next_scheduled_start_time=times(flow_run.c.next_scheduled_start_time),
     parent_task_run_id=Node(
-        operator=True, any_=AnyOf(flow_run.c.parent_task_run_id, UUID), is_null_=IsNull(flow_run.c.parent_task_run_id)
+        operator=True,
+        any_=AnyOf(flow_run.c.parent_task_run_id, UUID),
+        # Most runs have no parent, so that its index is of no use here.
+        is_null_=Flag(unindexed(flow_run.c.parent_task_run_id).is_(None), flow_run.c.parent_task_run_id.is_not(None)),
     ),
     idempotency_key=Node(any_=AnyOf(flow_run.c.idempotency_key), not_any_=NoneOf(flow_run.c.idempotency_key)),
     created_by=Node(

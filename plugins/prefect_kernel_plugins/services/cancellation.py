@@ -17,12 +17,13 @@ from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import UUID, Timestamp
 from prefect_kernel.transition import Move, State
 
+from ..common.planning import unindexed
 from ..flow_runs.tables import flow_run
 from ..flow_runs.transitions import load, set_state, transition
 from ..task_runs.tables import task_run
 from ..task_runs.transitions import set_state as set_task_run_state
 from ..work_pools.tables import work_pool, work_queue
-from .paging import by_state_type, pages, read
+from .paging import pages, read
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -90,9 +91,9 @@ CANCELLING = Statement(
     )
     .where(
         flow_run.c.state_type == sa.literal_column("'CANCELLING'"),
-        by_state_type(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
+        unindexed(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
     )
-    .order_by(by_state_type(flow_run.c.state_timestamp), flow_run.c.id)
+    .order_by(unindexed(flow_run.c.state_timestamp), flow_run.c.id)
     .limit(_COUNT)
 )
 """Runs whose cancellation takes too long, and where their workers are."""

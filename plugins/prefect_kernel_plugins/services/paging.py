@@ -5,39 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-
 from prefect_kernel.sql import Statement, Unit
-from prefect_kernel.sql.types import SQLITE
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 NO_ID = "00000000-0000-0000-0000-000000000000"
 """Sorts before every id."""
-
-
-class by_state_type(sa.sql.expression.ColumnElement[Any]):  # noqa: N801 - reads as a function
-    """A time of a run that SQLite compares only after it has found the run, by the index on states.
-
-    Few runs are in such a state. SQLite would rather use the index on times, by which nearly all are old.
-    """
-
-    inherit_cache = False
-
-    def __init__(self, column: Any) -> None:
-        self.column, self.type = column, column.type
-
-
-@compiles(by_state_type)
-def _plain(element: by_state_type, compiler: Any, **kw: Any) -> str:
-    return str(compiler.process(element.column, **kw))
-
-
-@compiles(by_state_type, SQLITE)
-def _unindexed(element: by_state_type, compiler: Any, **kw: Any) -> str:
-    return f"+{compiler.process(element.column, **kw)}"
 
 
 def _rows(statement: Statement, params: dict[str, Any]) -> Unit[Any]:

@@ -15,9 +15,10 @@ from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.sql.types import Timestamp
 from prefect_kernel.transition import Move, State
 
+from ..common.planning import unindexed
 from ..flow_runs.tables import flow_run
 from ..flow_runs.transitions import load, transition
-from ..services.paging import by_state_type, read
+from ..services.paging import read
 from . import CLAIM
 from .rules import CLAIM_EXPIRED
 
@@ -31,11 +32,11 @@ OVERDUE = Statement(
     sa.select(flow_run.c.id, flow_run.c.state_id)
     .where(
         flow_run.c.state_type == sa.literal_column("'PENDING'"),
-        by_state_type(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
+        unindexed(flow_run.c.state_timestamp) <= sa.bindparam("before", type_=Timestamp()),
         flow_run.c.work_queue_id.is_not(None),
         flow_run.c.infrastructure_pid.is_(None),
     )
-    .order_by(by_state_type(flow_run.c.state_timestamp), flow_run.c.id)
+    .order_by(unindexed(flow_run.c.state_timestamp), flow_run.c.id)
     .limit(BATCH)
 )
 """Runs of work pools that are pending for too long, and of which no worker has said where it launched them."""

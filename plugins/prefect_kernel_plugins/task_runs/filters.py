@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from prefect_kernel.filtering import AnyLabel, AnyOf, Clause, Flag, IsNull, Node, Op, Params, Subject
+from prefect_kernel.filtering import AnyLabel, AnyOf, Clause, Flag, IsNull, Node, Op, Params, Shape, Subject, conjunct
 from prefect_kernel.sql import in_list
 
 from ..common.filters import names, tags, times
@@ -91,8 +91,23 @@ def _runs(used: Mapping[str, Clause | None]) -> sa.FromClause:
 
 
 def _flow_has(used: Mapping[str, Clause | None]) -> Clause:
-    # Not EXISTS: SQLite would look at all runs of each flow, and can here begin with the runs.
+    return sa.exists().select_from(_runs(used)).where(flow_run.c.flow_id == flow.c.id, *_given(used))
+
+
+def _flow_among(used: Mapping[str, Clause | None], alone: bool) -> Clause:
     return flow.c.id.in_(sa.select(flow_run.c.flow_id).select_from(_runs(used)).where(*_given(used)))
+
+
+def _by_runs(shapes: Mapping[str, Shape]) -> bool:
+    """Flows are found by their runs, since SQLite would look at all runs of each flow.
+
+    But not when only the runs' time is asked for: the runs of a flow are indexed by it, and those of a time are many.
+    """
+    if set(shapes) & {"flow_runs", "task_runs"} != {"flow_runs"}:
+        return True
+    runs = shapes["flow_runs"]
+    timed = any(conjunct(runs, "start_time", bound) for bound in ("after_", "before_"))
+    return not timed or any(conjunct(runs, "state", by, "any_") for by in ("type", "name"))
 
 
 def _deployment_has(used: Mapping[str, Clause | None]) -> Clause:
@@ -109,7 +124,7 @@ def _flow_run_of(used: Mapping[str, Clause | None]) -> Clause:
 
 
 _RUNS = {"flow_runs": FLOW_RUN_FILTER, "task_runs": TASK_RUN_FILTER}
-FLOWS.relate(_RUNS, _flow_has)
+FLOWS.relate(_RUNS, _flow_has, among=_flow_among, prefers=_by_runs)
 DEPLOYMENTS.relate(_RUNS, _deployment_has)
 FLOW_RUNS.relate({"flows": FLOW_FILTER, "task_runs": TASK_RUN_FILTER}, _flow_run_of, {"flows": flow_run.c.flow_id})
 

@@ -28,23 +28,23 @@ _WIRE = Wire(
 )
 
 
-def _next_runs(ids: str) -> sa.TextClause:
-    """The first scheduled run of each flow, found by itself: of many runs few are looked at."""
+def _next_runs(of_flows: str) -> sa.TextClause:
+    """The first scheduled run of each flow, found among the scheduled ones: a flow has many more that are over."""
     text = f"""
     SELECT {", ".join(f"run.{member.key}" for member in _WIRE.members)}
-      FROM {ids} JOIN flow_run AS run ON run.id = (
-           SELECT first.id FROM flow_run AS first
-            WHERE first.flow_id = flows.value AND first.state_type = 'SCHEDULED'
-              AND first.next_scheduled_start_time IS NOT NULL
-            ORDER BY first.next_scheduled_start_time LIMIT 1)
+      FROM (SELECT id, row_number() OVER (PARTITION BY flow_id ORDER BY next_scheduled_start_time, id) AS place
+              FROM flow_run
+             WHERE state_type = 'SCHEDULED' AND next_scheduled_start_time IS NOT NULL AND {of_flows}) AS scheduled
+      JOIN flow_run AS run ON run.id = scheduled.id
+     WHERE scheduled.place = 1
     """
     return sa.text(text).bindparams(sa.bindparam("ids", type_=ListType()))
 
 
 _NEXT = Statement(
     by_dialect(
-        sqlite=_next_runs("json_each(:ids) AS flows"),
-        postgresql=_next_runs("unnest(CAST(:ids AS uuid[])) AS flows(value)"),
+        sqlite=_next_runs("+flow_id IN (SELECT value FROM json_each(:ids))"),
+        postgresql=_next_runs("flow_id = ANY (CAST(:ids AS uuid[]))"),
     ),
     raw=True,
 )

@@ -91,3 +91,16 @@ def test_counts_of_all_sort_no_events(kernel: KernelUnderTest) -> None:
     assert "SCAN events" not in found
     found = plan(kernel, counting.by_resource(conditions.shape), conditions.params)
     assert "SEARCH events USING INTEGER PRIMARY KEY (rowid=?)" in found
+
+
+def test_names_are_compared_once(kernel: KernelUnderTest) -> None:
+    """Whose name begins so is counted in an index, name by name; not every event of the time is looked at."""
+    if kernel.kernel.storage.dialect != "sqlite":
+        return
+    filter = EventFilter.model_validate({"event": {"prefix": ["test."], "exclude_prefix": ["test.a"]}})
+    filter.occurred.resolve(kernel.clock.now())
+    conditions = Conditions(filter)
+    for statement in (reads.total_statement(conditions.shape, False), counting.by_name(conditions.shape)):
+        found = plan(kernel, statement, conditions.params)
+        assert "USING COVERING INDEX ix_events__event_occurred_id (event=? AND occurred>? AND occurred<?)" in found
+        assert "SCAN events" not in found

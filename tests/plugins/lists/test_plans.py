@@ -12,6 +12,8 @@ from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.testing import KernelUnderTest
 from prefect_kernel_plugins.flow_runs import reads as flow_run_reads
 from prefect_kernel_plugins.flow_runs.filters import FLOW_RUNS
+from prefect_kernel_plugins.flows import reads as flow_reads
+from prefect_kernel_plugins.flows.filters import FLOWS
 from prefect_kernel_plugins.task_runs import reads as task_run_reads
 from prefect_kernel_plugins.task_runs.filters import TASK_RUNS
 
@@ -40,6 +42,7 @@ LISTS: dict[str, tuple[str, Row]] = {
     "newest in three states": (NEWEST, states("FAILED", "CRASHED", "RUNNING")),
     "of a deployment": (NEWEST, {"flow_runs": {"deployment_id": {"any_": [ONE]}}}),
     "of a deployment, by its filter": (NEWEST, {"deployments": {"id": {"any_": [ONE]}}}),
+    "that are no subflows": (NEWEST, {"flow_runs": {"parent_task_run_id": {"is_null_": True}}}),
     "of a flow": (NEWEST, {"flows": {"id": {"any_": [ONE]}}}),
 }
 
@@ -138,6 +141,19 @@ def test_counts_by_what_is_related(full: KernelUnderTest) -> None:
     assert not re.search(for_each_row, found), found
     if sqlite:
         assert re.search(r"SEARCH task_run USING .*INDEX .*\(flow_run_id=\?", found), found
+
+
+def test_flows_by_their_runs(full: KernelUnderTest) -> None:
+    """SQLite looks, flow by flow, for a run of a time; runs in a state are found first."""
+    if full.kernel.storage.dialect != "sqlite":
+        return
+    day: Row = {"start_time": {"after_": "2029-12-30T00:00:00Z"}}
+    failed: Row = states("FAILED")["flow_runs"]
+    for runs, by_flow in ((day, True), (day | failed, False), (failed, False)):
+        params: dict[str, Any] = {"limit": 10, "offset": 0}
+        body = flow_reads.FlowList.model_validate({"flow_runs": runs})
+        found = plan(full, flow_reads.page(FLOWS.take(body, params), "UPDATED_DESC"), params)
+        assert ("kernel_ix_flow_run__flow_id_start (flow_id=? AND <expr>" in found) == by_flow, found
 
 
 def test_task_runs_of_a_flow_run(full: KernelUnderTest) -> None:
