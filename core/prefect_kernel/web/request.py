@@ -29,9 +29,9 @@ class Request:
         self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: str) -> str | None:
-        """The (last) header of that lower-case name."""
+        """The header of that lower-case name; the first one, where it was sent twice, as for the reference."""
         if self._headers is None:
-            self._headers = dict(self.scope["headers"])
+            self._headers = dict(self.scope["headers"][::-1])
         value = self._headers.get(name.encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 

@@ -48,8 +48,8 @@ class WebSocket:
         self._closed = False
 
     def header(self, name: str) -> str | None:
-        """The (last) header of that lower-case name in the request that opened the socket."""
-        value = dict(self.scope["headers"]).get(name.encode("latin-1"))
+        """The (first) header of that lower-case name in the request that opened the socket."""
+        value = dict(self.scope["headers"][::-1]).get(name.encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
     async def accept(self, subprotocol: str | None = None) -> None:

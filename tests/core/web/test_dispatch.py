@@ -212,3 +212,10 @@ def test_fields_of_newer_clients(make_kernel: MakeKernel, caplog: pytest.LogCapt
     assert [answer.status for answer in answers] == [201] * 3
     assert caplog.text.count("'since' is not known and ignored") == 1
     assert lenient.client.post("/acme/orders", json={"since": "4.0"}).status == 422
+
+
+def test_a_header_that_comes_twice(kernel: KernelUnderTest) -> None:
+    """The first one counts, as for Python Prefect: what a proxy in front has looked at is not overruled by a second."""
+    scope = {"headers": [(b"authorization", b"first"), (b"x", b"y"), (b"authorization", b"second")]}
+    request = web.Request(kernel.kernel, scope, None, {})
+    assert [request.header(name) for name in ("authorization", "x", "z")] == ["first", "y", None]
