@@ -142,7 +142,7 @@ def walker(url: str, shots: Path, prefix: str = "", **options: object) -> Iterat
             executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         context = browser.new_context(viewport={"width": 1400, "height": 1000}, **options)  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)  # of what a machine under load needs, too
         context.set_default_navigation_timeout(60_000)
         try:
             yield Walker(context, url, shots, prefix)

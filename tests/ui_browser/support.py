@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from playwright.sync_api import Locator, Page
+from playwright.sync_api import TimeoutError as NotInTime
 
 from .browser import Walker
+
+if TYPE_CHECKING:
+    from .conftest import Site
 
 T = TypeVar("T")
 
@@ -26,7 +30,7 @@ OWN_MISTAKES = (
 )
 
 
-def until(found: Callable[[], T], seconds: float = 40) -> T:
+def until(found: Callable[[], T], seconds: float = 120) -> T:
     """What `found` answers, once it is neither nothing nor false."""
     end = time.monotonic() + seconds
     while not (got := found()):
@@ -35,10 +39,35 @@ def until(found: Callable[[], T], seconds: float = 40) -> T:
     return got
 
 
+def run_made(site: Site, deployment: str, act: Callable[[], None]) -> str:
+    """Do what makes a run of a deployment; the run's id. The interface shows it for a few seconds only."""
+    ours = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 200}
+
+    def runs() -> set[str]:
+        return {run["id"] for run in site.post("/flow_runs/filter", ours)}
+
+    before = runs()
+    act()
+    return until(lambda: runs() - before).pop()
+
+
 def menu(walk: Walker, item: str, row: Locator | Page | None = None) -> None:
     """Choose from the menu of a row, or of the page."""
     (row or walk.page).get_by_role("button", name="Open menu").first.click()
     walk.click(walk.page.get_by_role("menuitem", name=item, exact=True))
+
+
+def pick(walk: Walker, option: Locator) -> None:
+    """Choose from the list that is open, which closes then.
+
+    A long list may scroll beneath the pointer between finding the option and clicking it, which chooses nothing.
+    """
+    walk.click(option)
+    try:
+        option.wait_for(state="hidden", timeout=3000)
+    except NotInTime:
+        walk.click(option)
+        option.wait_for(state="hidden")
 
 
 def confirm(walk: Walker, *names: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from .browser import Walker
 from .conftest import Site
-from .support import OWN_MISTAKES, until
+from .support import OWN_MISTAKES, run_made, until
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(600, func_only=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +20,10 @@ def forgiving(walk: Walker) -> None:
 def quick_run(walk: Walker, site: Site, name: str) -> str:
     """Start a run of a deployment from its page; its id."""
     deployment = site.ids[f"deployment_{name}"]
-    ours = {"deployments": {"id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 200}
-    before = {run["id"] for run in site.post("/flow_runs/filter", ours)}
     walk.go(f"/deployments/deployment/{deployment}")
     walk.page.get_by_role("button", name="Run", exact=True).click()
-    walk.click(walk.page.locator(".p-overflow-menu-item", has_text="Quick run"))
-    return str(until(lambda: {run["id"] for run in site.post("/flow_runs/filter", ours)} - before).pop())
+    quick = walk.page.locator(".p-overflow-menu-item", has_text="Quick run")
+    return run_made(site, deployment, lambda: walk.click(quick))
 
 
 def state(site: Site, run: str) -> str:
@@ -36,7 +34,7 @@ def state(site: Site, run: str) -> str:
 def test_a_quick_run_is_run_by_the_worker(walk: Walker, site: Site) -> None:
     """A run is made, the worker runs it, and its page has the logs."""
     run = quick_run(walk, site, "hello")
-    until(lambda: state(site, run) == "Completed", 90)
+    until(lambda: state(site, run) == "Completed")
     walk.go(f"/runs/flow-run/{run}")
     walk.page.get_by_text("hello deployment").first.wait_for()
     walk.shot("v1-quick-run")
@@ -45,12 +43,12 @@ def test_a_quick_run_is_run_by_the_worker(walk: Walker, site: Site) -> None:
 def test_a_run_is_cancelled(walk: Walker, site: Site) -> None:
     """Cancelling from the page ends the process that the worker started."""
     run = quick_run(walk, site, "waits")
-    until(lambda: state(site, run) == "Running", 90)
+    until(lambda: state(site, run) == "Running")
     walk.go(f"/runs/flow-run/{run}")
     walk.click(walk.page.get_by_role("button", name="Cancel", exact=True))
     walk.shot("v1-cancel")
     walk.click(walk.page.get_by_role("button", name="Confirm", exact=True))
-    until(lambda: state(site, run) == "Cancelled", 90)
+    until(lambda: state(site, run) == "Cancelled")
 
 
 def test_a_schedule_is_switched_off_and_on(walk: Walker, site: Site) -> None:

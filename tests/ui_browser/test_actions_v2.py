@@ -8,9 +8,9 @@ import pytest
 
 from .browser import Walker
 from .conftest import Site
-from .support import OWN_MISTAKES, confirm, menu, until
+from .support import OWN_MISTAKES, confirm, menu, pick, run_made, until
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(240, func_only=True)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(600, func_only=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +28,12 @@ def deployment(walk: Walker, site: Site, name: str, page: str = "") -> str:
 
 def quick_run(walk: Walker, site: Site, name: str) -> str:
     """Start a run of a deployment from its page and go to it; its id."""
-    deployment(walk, site, name)
+    id_ = deployment(walk, site, name)
     walk.page.get_by_role("button", name="Run").click()
-    walk.click(walk.page.get_by_role("menuitem", name="Quick run"))
-    walk.click(walk.page.get_by_role("region", name="Notifications").get_by_role("link", name="View run"))
-    return walk.page.url.partition("?")[0].rpartition("/")[2]
+    quick = walk.page.get_by_role("menuitem", name="Quick run")
+    run = run_made(site, id_, lambda: walk.click(quick))
+    walk.go(f"/v2/runs/flow-run/{run}")
+    return run
 
 
 def state(site: Site, run: str) -> str:
@@ -44,7 +45,7 @@ def test_a_quick_run_is_run_by_the_worker(walk: Walker, site: Site) -> None:
     """A run is made, the worker runs it, its page follows, and has the logs."""
     run = quick_run(walk, site, "hello")
     until(lambda: state(site, run) == "Completed")
-    walk.page.get_by_text("Completed").first.wait_for(timeout=30_000)
+    walk.page.get_by_text("Completed").first.wait_for()
     walk.go(f"/v2/runs/flow-run/{run}")
     walk.page.get_by_text("hello deployment").first.wait_for()
     walk.shot("v2-quick-run")
@@ -197,7 +198,7 @@ def test_blocks(walk: Walker, site: Site) -> None:
     walk.go("/v2/blocks/catalog/team-warehouse/create")
     walk.page.get_by_label("Name", exact=True).fill("page-warehouse")
     walk.page.get_by_role("button", name="Select a block").click()
-    walk.click(walk.page.get_by_role("option", name="main-database"))
+    pick(walk, walk.page.get_by_role("option", name="main-database"))
     walk.page.get_by_label("Schema Name (Optional)").fill("bronze")
     walk.click("Save")
     made = until(lambda: document(site, "team-warehouse", "page-warehouse"))
@@ -284,17 +285,17 @@ def test_an_automation_that_runs_a_deployment_when_a_flow_fails(walk: Walker, si
     """Made with the form, it starts the deployment once a run has failed; it is switched off and deleted."""
     walk.go("/v2/automations/create")
     walk.page.get_by_role("combobox").click()
-    walk.click(walk.page.get_by_role("option", name="Flow run state"))
+    pick(walk, walk.page.get_by_role("option", name="Flow run state"))
     walk.page.get_by_role("button", name="Any state").click()
     walk.click(walk.page.get_by_role("option", name="Failed").first)
     walk.page.keyboard.press("Escape")
     walk.click("Next")
     walk.page.get_by_role("combobox", name="select action").click()
-    walk.click(walk.page.get_by_role("option", name="Run a deployment"))
+    pick(walk, walk.page.get_by_role("option", name="Run a deployment"))
     walk.page.get_by_role("button", name="Select deployment").or_(
         walk.page.get_by_role("button", name="Inferred Deployment")
     ).first.click()
-    walk.click(walk.page.get_by_role("option", name="greeter").first)
+    pick(walk, walk.page.get_by_role("option", name="greeter").first)
     walk.shot("v2-automation-action")
     walk.click("Next")
     walk.page.get_by_label("Automation Name").fill("from the page")
@@ -314,7 +315,7 @@ def test_an_automation_that_runs_a_deployment_when_a_flow_fails(walk: Walker, si
         runs = site.post("/flow_runs/filter", made_by)
         return any((run["created_by"] or {}).get("display_value") == "from the page" for run in runs)
 
-    until(ran, 60)
+    until(ran)
     walk.go(f"/v2/automations/automation/{made['id']}")
     walk.click(walk.page.get_by_role("switch").first)
     until(lambda: site.get(f"/automations/{made['id']}")["enabled"] is False)

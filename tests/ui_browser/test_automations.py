@@ -17,9 +17,9 @@ from playwright.sync_api import Locator
 
 from .browser import Walker
 from .conftest import Site
-from .support import OWN_MISTAKES, until
+from .support import OWN_MISTAKES, pick, until
 
-pytestmark = [pytest.mark.reference, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.reference, pytest.mark.timeout(600, func_only=True)]
 
 PROACTIVE_SECONDS = 10.0
 """The least that is allowed."""
@@ -85,7 +85,7 @@ class Form:
         """Choose from a list that opens."""
         if self.version == "v2":
             select.click()
-            self.walk.click(self.page.get_by_role("option").filter(has_text=option).last)
+            pick(self.walk, self.page.get_by_role("option").filter(has_text=option).last)
             return
         select.focus()
         self.page.keyboard.press("ArrowDown")
@@ -142,7 +142,7 @@ def emit(site: Site, name: str) -> None:
 def fired_once(walk: Walker, site: Site, version: str, automation: dict[str, Any]) -> None:
     """It has fired, and only once; the event feed shows it, and the page of the automation opens."""
     path = f"/kernel/automations/{automation['id']}/firings"
-    until(lambda: [one for one in site.get(path) if all(act["status"] == "done" for act in one["actions"])], 90)
+    until(lambda: [one for one in site.get(path) if all(act["status"] == "done" for act in one["actions"])])
     assert len(site.get(path)) == 1
     base = "/v2" if version == "v2" else ""
     resource = f"prefect.automation.{automation['id']}"
@@ -189,7 +189,7 @@ def test_reactive(walk: Walker, site: Site, version: str) -> None:
             if (one["created_by"] or {}).get("display_value") == name
         ]
 
-    until(ran, 60)
+    until(ran)
     fired_once(walk, site, version, automation)
     assert len(ran()) == 1
 
@@ -214,7 +214,7 @@ def test_proactive(walk: Walker, site: Site, version: str) -> None:
         automation = made(site, name)
         assert automation["trigger"]["posture"] == "Proactive"
         emit(site, f"shop.opened.{name}")
-        until(lambda: come, 120)
+        until(lambda: come)
         fired_once(walk, site, version, automation)
         assert len(come) == 1
         assert name in come[0]["subject"]
@@ -239,6 +239,6 @@ def test_compound(walk: Walker, site: Site, version: str) -> None:
         emit(site, f"shop.packed.{name}")
         emit(site, f"shop.packed.{name}")
         emit(site, f"shop.paid.{name}")
-        until(lambda: come, 60)
+        until(lambda: come)
         fired_once(walk, site, version, automation)
         assert len(come) == 1
