@@ -79,8 +79,8 @@ async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> N
         sent, began = Remembered(), kernel.clock.now()
         if backfill:
             async for id, event in _stored(kernel, filter, None):
-                sent.add(id)
-                await socket.send(b'{"type":"event","event":%b}' % event)
+                if sent.add(id):  # one that came late has moved the others to the next page
+                    await socket.send(b'{"type":"event","event":%b}' % event)
         as_live = filter.model_copy(update={"related": None})  # which plays no part in what comes in
         async for events in live:
             if isinstance(events, Missed):
