@@ -18,7 +18,7 @@ import click
 import sqlalchemy as sa
 
 from ..app import Kernel
-from ..errors import KernelError, PluginError
+from ..errors import KernelError, PluginError, StorageUnavailable
 from ..plugins import Plugins
 from ..ports.server import loop_factory
 from ..settings import Settings
@@ -122,6 +122,9 @@ async def _look(report: Report, kernel: Kernel, url: str | None) -> None:
 async def _database(report: Report, kernel: Kernel) -> None:
     try:
         said = await kernel.manage_database("check")
+    except StorageUnavailable as error:
+        report.add("database", FAIL, error.message, "Is it up, and is PREFECT_SERVER_DATABASE_CONNECTION_URL right?")
+        return
     except KernelError as error:
         report.add("database", FAIL, error.message, "`prefect-kernel database upgrade` makes or upgrades the schema.")
         return

@@ -124,3 +124,13 @@ def test_config_view(run: Commands) -> None:
     assert "secret:word" not in said
     assert "PREFECT_SERVER_API_DEFAULT_LIMIT" not in said
     assert "PREFECT_SERVER_API_DEFAULT_LIMIT='200'" in run("config", "view", "--show-defaults")
+
+
+def test_a_doctor_without_a_database(run: Commands) -> None:
+    """Where there is none, an upgrade is of no use; where it has no schema, it is."""
+    away: dict[str, Any] = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://u:secret@127.0.0.1:1/x"}
+    said = run("doctor", code=1, **away)
+    assert "PREFECT_SERVER_DATABASE_CONNECTION_URL right?" in said
+    assert "database upgrade" not in said
+    assert "secret" not in said
+    assert "database upgrade" in run("doctor", code=1)
