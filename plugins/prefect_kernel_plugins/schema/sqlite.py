@@ -43,10 +43,12 @@ def detect(connection: sqlite3.Connection) -> Found:
         rows = connection.execute(
             "SELECT version_num, 0 FROM alembic_version UNION ALL SELECT version_num, 1 FROM kernel_alembic_version"
         ).fetchall()
-        tables: set[str] = set()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise
+        rows = []
+    tables: set[str] = set()
+    if not any(kernel == 0 for _, kernel in rows):  # one of the tables is not there, or it is empty
         rows, tables = [], {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         for kernel, table in enumerate(("alembic_version", "kernel_alembic_version")):
             if table in tables:

@@ -109,10 +109,11 @@ async def test_head_and_more_is_refused(database: Database) -> None:
     await refusal(database)
 
 
-async def test_unversioned_is_refused_until_stamped(database: Database) -> None:
+@pytest.mark.parametrize("loss", ["DROP TABLE", "DELETE FROM"])
+async def test_unversioned_is_refused_until_stamped(database: Database, loss: str) -> None:
     """Tables without a revision are refused; once stamped, the database is ready."""
     await database.upgrade()
-    await database.execute("DROP TABLE alembic_version")
+    await database.execute(f"{loss} alembic_version")
     assert (await database.detect()).state is State.UNVERSIONED
     with pytest.raises(DatabaseNotReady, match="prefect-kernel database stamp"):
         await database.upgrade()
