@@ -86,14 +86,21 @@ async def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notifying, "READ_BYTES", 1000)
     pause = 0.05
 
+    talks: list[asyncio.Task[None] | None] = []
+
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        talks.append(asyncio.current_task())
         with contextlib.suppress(OSError):
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            while True:
-                writer.write(b"x" * 10)
-                await writer.drain()
-                await asyncio.sleep(pause)
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                while True:
+                    writer.write(b"x" * 10)
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+            finally:
+                writer.close()
+                await writer.wait_closed()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -102,5 +109,6 @@ async def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
                 await notifying._request(client, "GET", url)
             pause = 0
             response, text = await notifying._request(client, "GET", url)
+        await asyncio.gather(*(one for one in talks if one is not None))
     assert response.status_code == 200
     assert 1000 < len(text) < 1_000_000
