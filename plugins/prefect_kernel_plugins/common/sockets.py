@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.ports.broker import Missed
-from prefect_kernel.web.websocket import Disconnected
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -51,32 +50,11 @@ def _reason(text: str) -> str:
     return text.encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
-async def _gone(socket: web.WebSocket) -> None:
-    """Return when the client has gone; what it says is of no interest."""
-    while True:
-        try:
-            await socket.receive()
-        except Disconnected:
-            return
-
-
-async def send_until_gone(socket: web.WebSocket, sending: Coroutine[Any, Any, None]) -> None:
-    """Run what sends, until it ends or the client has gone."""
-    tasks = [asyncio.ensure_future(_gone(socket)), asyncio.ensure_future(sending)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks[1].done():
-            tasks[1].result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 # ---------------------------------------------------------------- what subscribers of the broker miss
 LOOK_AGAIN = 1.0
 """Seconds between two attempts to look up what was missed."""
-REMEMBERED = 10_000
+REMEMBERED = 50_000
+"""Ids that are remembered: of ten seconds (`CLOCKS`, twice) at thousands in a second."""
 CLOCKS = timedelta(seconds=5)
 """By how much the clocks of server processes may differ."""
 
@@ -84,16 +62,20 @@ CLOCKS = timedelta(seconds=5)
 class Remembered:
     """The ids that were seen last, so that what comes again is known."""
 
+    __slots__ = ("_ids", "_in_order")
+
     def __init__(self) -> None:
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._ids: set[str] = set()
+        self._in_order: deque[str] = deque()
 
     def add(self, id: str) -> bool:
         """Take an id; False when it is known."""
         if id in self._ids:
             return False
-        self._ids[id] = None
-        if len(self._ids) > REMEMBERED:
-            self._ids.popitem(last=False)
+        self._ids.add(id)
+        self._in_order.append(id)
+        if len(self._in_order) > REMEMBERED:
+            self._ids.discard(self._in_order.popleft())
         return True
 
 
@@ -112,3 +94,12 @@ def stored_since(kernel: Kernel, missed: Missed, began: datetime | None) -> date
     """When the first was stored, at the earliest, of what was missed; not before `began`."""
     since = kernel.clock.now() - timedelta(seconds=time.monotonic() - missed.since) - CLOCKS
     return since if began is None else max(since, began)
+
+
+def stored_until(kernel: Kernel) -> datetime:
+    """When the last was stored, at the latest, of what is looked up now.
+
+    What comes later is told to the subscriber by itself. Without an end, a reader that is slower than what comes in
+    would be sent all of that, and then once more what it was told of meanwhile.
+    """
+    return kernel.clock.now() + CLOCKS

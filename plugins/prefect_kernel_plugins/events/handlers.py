@@ -80,7 +80,10 @@ class _Handler:
             shown = [_loads(event.json()) for event in events]
             async with asyncio.timeout(self._seconds):
                 await self._function(self._kernel, shown)
-        except (Exception, SystemExit):  # a SystemExit would end the event loop
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # a SystemExit would end the event loop
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # otherwise it is what the handler waited for that was cancelled
             log.exception("the event handler of plugin %s failed on %d events", self._plugin, len(events))
 
 

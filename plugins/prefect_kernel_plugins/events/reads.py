@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit, by_dialect
-from prefect_kernel.sql.types import Timestamp
+from prefect_kernel.sql.types import UUID, Timestamp, timestamp_from_text
 from prefect_kernel.wire import Field as Member
 from prefect_kernel.wire import Wire
 
@@ -38,6 +39,7 @@ EVENT_WIRE = Wire(
 """A received event as clients see it."""
 
 _COLUMNS = [events.c[member.key] for member in EVENT_WIRE.members]
+_AT = {member.key: number for number, member in enumerate(EVENT_WIRE.members)}
 
 
 @lru_cache(256)
@@ -93,28 +95,59 @@ def page(filter: EventFilter, limit: int, offset: int, total: int | None) -> Uni
     return rows, total
 
 
-@lru_cache(64)
-def _since_statement(shape: Shape) -> Statement:
-    return Statement(
-        sa.select(*_COLUMNS)
-        .where(
-            *where(shape),
-            events.c.recorded >= sa.bindparam("recorded_since", type_=Timestamp()),
-            events.c.occurred >= sa.bindparam("occurred_since", type_=Timestamp()),
+Place = tuple[datetime, str]
+"""When an event occurred, and its id: where it stands among the others."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """When events were stored: from when, or from the beginning; until when."""
+
+    since: datetime | None
+    until: datetime
+    late: timedelta
+    """How long before it was stored one that is looked for may have occurred, where there is a `since`."""
+
+
+@lru_cache(256)
+def _following_statement(shape: Shape, since: bool, after: bool) -> Statement:
+    conditions = [*where(shape), events.c.recorded <= sa.bindparam("recorded_until", type_=Timestamp())]
+    if since:
+        conditions.append(events.c.recorded >= sa.bindparam("recorded_since", type_=Timestamp()))
+    if after:
+        conditions.append(
+            sa.or_(
+                events.c.occurred > sa.bindparam("after", type_=Timestamp()),
+                events.c.id > sa.bindparam("after_id", type_=UUID()),
+            )
         )
-        .order_by(*_by_time(events.c, False))
-        .limit(sa.bindparam("limit", type_=sa.Integer()))
-        .offset(sa.bindparam("offset", type_=sa.Integer())),
-        raw=True,
-    )
+    limit = sa.bindparam("limit", type_=sa.Integer())
+    found = sa.select(*_COLUMNS).where(*conditions).order_by(*_by_time(events.c, False)).limit(limit)
+    return Statement(found, raw=True)
 
 
-def page_since(filter: EventFilter, since: datetime, late: timedelta, limit: int, offset: int) -> Unit[list[Any]]:
-    """The raw rows of a page of what was stored since then, the oldest first; `late` at most after it occurred."""
+def following(filter: EventFilter, span: Span, after: Place | None, limit: int) -> Unit[list[Any]]:
+    """The raw rows of the first that match of those stored in a span, or of the first after a place, the oldest first.
+
+    A place, and not how many were read: others may come in before it meanwhile, and finding it takes no longer the more
+    there are.
+    """
     conditions = Conditions(filter)
-    bounds = {"recorded_since": since, "occurred_since": since - late, "limit": limit, "offset": offset}
-    rows: list[Any] = yield _since_statement(conditions.shape).bind({**conditions.params, **bounds})
+    params = {**conditions.params, "recorded_until": span.until, "limit": limit}
+    if span.since is not None:
+        params |= {"recorded_since": span.since, "since": max(filter.occurred.since, span.since - span.late)}
+    if after is not None:
+        params |= {"since": after[0], "after": after[0], "after_id": after[1]}
+    rows: list[Any] = yield _following_statement(conditions.shape, span.since is not None, after is not None).bind(
+        params
+    )
     return rows
+
+
+def place(row: Any) -> Place:
+    """The place of a raw row."""
+    occurred = row[_AT["occurred"]]
+    return (timestamp_from_text(occurred) if isinstance(occurred, str) else occurred), str(row[_AT["id"]])
 
 
 class EventQuery(Lenient):

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from prefect_kernel import errors
+from prefect_kernel.sql.types import NO_CHARACTER, may_hold_wide_integers
 
 from ..common.fields import DateTime
 
@@ -102,6 +105,14 @@ class Received:
         except TypeError:  # an integer beyond 64 bits, which orjson does not write
             return json.dumps(shown, default=_utc, separators=(",", ":")).encode()
 
+    def whole(self) -> bool:
+        """Whether all of its texts are Unicode: no database holds half of a character (a lone surrogate)."""
+        try:
+            json.dumps([self.event, self.resource, self.related, self.payload], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return False
+        return True
+
     def clean(self) -> None:
         """Leave out NUL characters, which PostgreSQL cannot store."""
         self.event, self.resource = _clean(self.event), _clean(self.resource)
@@ -113,13 +124,21 @@ def _utc(moment: datetime) -> str:
 
 
 def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "")
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    return value
+    """The value, with what is in it changed in its place; not recursive, since payloads may be nested deeply."""
+    root = [value]
+    left: list[Any] = [root]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, dict) and any("\0" in key for key in inner):
+            items = {key.replace("\0", ""): item for key, item in inner.items()}
+            inner.clear()
+            inner.update(items)
+        for at, item in list(inner.items() if isinstance(inner, dict) else enumerate(inner)):
+            if isinstance(item, str):
+                inner[at] = item.replace("\0", "")
+            elif isinstance(item, dict | list):
+                left.append(item)
+    return root[0]
 
 
 def from_frame(frame: str | bytes, received: datetime) -> Received | None:
@@ -132,9 +151,39 @@ def from_frame(frame: str | bytes, received: datetime) -> Received | None:
     return event
 
 
+NESTED = 900
+"""Levels to which a payload may be nested: what databases, and Python's own writer of JSON, can still take."""
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether a value is nested to more levels."""
+    of_level = [value]
+    for _ in range(levels):
+        of_level = [one for inner in of_level for one in (inner.values() if isinstance(inner, dict) else inner)]
+        of_level = [one for one in of_level if isinstance(one, dict | list)]
+        if not of_level:
+            return False
+    return True
+
+
+_SURROGATES = (b"\\ud", b"\\uD", b"\xed")
+"""With what surrogates begin in JSON: escapes, and bytes; pairs of escapes and Korean letters begin so, too."""
+
+
 def from_body(events: list[Event], content: bytes, received: datetime) -> list[Received]:
-    """The events of a request's body, without those that are larger than an event may be."""
+    """The events of a request's body, without those that are larger than an event may be.
+
+    Raises Unprocessable for one that could not be stored.
+    """
     taken = [Received(event, received) for event in events]
+    if content.count(b"[") + content.count(b"{") > NESTED:
+        for number, event in enumerate(taken):
+            if _deeper(event.payload, NESTED):
+                raise errors.Unprocessable(f"The payload of event {number} is nested to more than {NESTED} levels.")
+    if any(sign in content for sign in _SURROGATES):
+        for number, event in enumerate(taken):
+            if not event.whole():
+                raise errors.Unprocessable(f"Event {number} cannot be stored: {NO_CHARACTER}")
     if b"\\u0000" in content:
         for event in taken:
             event.clean()
@@ -143,9 +192,36 @@ def from_body(events: list[Event], content: bytes, received: datetime) -> list[R
 
 def from_outbox(text: str, received: datetime) -> Received:
     """An event that the server itself recorded in the outbox. Raises ValueError."""
-    event = Received(_ADAPTER.validate_json(text), received)
+    try:
+        event = Received(_ADAPTER.validate_json(text), received)
+    except ValidationError:
+        # Pydantic's own parser takes 200 levels, and what others have sent in a body may be nested to more.
+        event = Received(_ADAPTER.validate_python(_bounded(_parsed(text.encode()))), received)
     event.clean()
     return event
+
+
+def _bounded(event: Any) -> Any:
+    """An event of the server's, cut to the bounds of events: it tells of what has been acknowledged.
+
+    Runs may have more tags than an event may have related resources, and states longer names than events.
+    """
+    if not isinstance(event, dict):
+        return event
+    name, related = event.get("event"), event.get("related")
+    if isinstance(name, str):
+        event["event"] = name[: Limits.name_length]
+    if isinstance(related, list) and len(related) > Limits.related:
+        tags = [
+            at for at, one in enumerate(related) if isinstance(one, dict) and one.get("prefect.resource.role") == "tag"
+        ]
+        left_out = set(tags[Limits.related - len(related) :])
+        event["related"] = [one for at, one in enumerate(related) if at not in left_out][: Limits.related]
+    return event
+
+
+def _parsed(text: bytes) -> Any:
+    return json.loads(text) if may_hold_wide_integers(text) else orjson.loads(text)
 
 
 # ---------------------------------------------------------------- to other processes and back
@@ -156,11 +232,7 @@ def to_messages(events: list[Received]) -> bytes:
 
 def from_messages(data: bytes) -> list[Received]:
     """The events of a message; another server process has checked them."""
-    try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError:  # an integer beyond 64 bits
-        found = json.loads(data)
-    return [_restored(event) for event in found]
+    return [_restored(event) for event in _parsed(data)]
 
 
 def _restored(event: dict[str, Any]) -> Received:

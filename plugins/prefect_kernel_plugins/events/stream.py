@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from prefect_kernel import web
 from prefect_kernel.ports.broker import Missed, Topic
 
-from ..common.sockets import Remembered, looked_up, receive_filter, send_until_gone, stored_since
+from ..common.sockets import Remembered, looked_up, receive_filter, stored_since, stored_until
 from .filters import EventFilter, EventOrder
 from .group import group
 from .matching import includes
-from .reads import EVENT_WIRE, page, page_since
+from .reads import EVENT_WIRE, Span, following, page, place
 from .received import Received, from_messages, to_messages
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def stream_events_out(socket: web.WebSocket) -> None:
     filter.occurred.resolve(now)
     filter.occurred.since = max(filter.occurred.since, now - kernel.settings.server.events.maximum_websocket_backfill)
     filter.order = EventOrder.ASC
-    await send_until_gone(socket, _send(socket, filter, bool(message.get("backfill", True))))
+    await socket.until_gone(_send(socket, filter, bool(message.get("backfill", True))))
 
 
 async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> None:
@@ -96,16 +96,19 @@ async def _send(socket: web.WebSocket, filter: EventFilter, backfill: bool) -> N
 
 async def _stored(kernel: Kernel, filter: EventFilter, since: datetime | None) -> AsyncIterator[tuple[str, bytes]]:
     """Id and JSON of the stored events that match, the oldest first; those that were stored since then, or all."""
-    storage, size, offset = kernel.storage, kernel.settings.server.events.websocket_backfill_page_size, 0
-    id_at = [member.key for member in EVENT_WIRE.members].index("id")
+    storage, size = kernel.storage, kernel.settings.server.events.websocket_backfill_page_size
+    span = Span(since, stored_until(kernel), LATE)
+    distinct = since is None and filter.distinct  # of such there are few, and no place among all tells the next
+    offset, after = 0, None
     while True:
         rows: list[Any]
-        if since is None:
+        if distinct:
             rows, _ = await storage.read(page, filter, size, offset, 0)
         else:
-            rows = await storage.read(page_since, filter, since, LATE, size, offset)
+            rows = await storage.read(following, filter, span, after, size)
         for row in rows:
-            yield str(row[id_at]), EVENT_WIRE.one(storage.dialect, row)
+            after = place(row)
+            yield after[1], EVENT_WIRE.one(storage.dialect, row)
         offset += size
         if len(rows) < size:
             return

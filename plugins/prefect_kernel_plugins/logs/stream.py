@@ -19,9 +19,9 @@ from prefect_kernel import web
 from prefect_kernel.filtering import Shape
 from prefect_kernel.ports.broker import Missed, Topic
 from prefect_kernel.sql import Statement, Unit
-from prefect_kernel.sql.types import Timestamp
+from prefect_kernel.sql.types import UUID, Timestamp
 
-from ..common.sockets import Remembered, looked_up, receive_filter, send_until_gone, stored_since
+from ..common.sockets import Remembered, looked_up, receive_filter, stored_since, stored_until
 from .filters import LOG_FILTER, LOGS
 from .group import group
 from .reads import LogList
@@ -94,7 +94,7 @@ async def stream_logs_out(socket: web.WebSocket) -> None:
         return
     received = await receive_filter(socket, lambda message: LOG_FILTER.model.model_validate(message["filter"]))
     if received is not None:
-        await send_until_gone(socket, _send(socket, received[1]))
+        await socket.until_gone(_send(socket, received[1]))
 
 
 async def _send(socket: web.WebSocket, filter: Any) -> None:
@@ -122,12 +122,13 @@ async def _each(lines: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
 
 async def _stored(kernel: Kernel, filter: Any, since: datetime) -> AsyncIterator[dict[str, Any]]:
     """The lines stored since then, the oldest first, without most of those that the filter does not include."""
-    offset = 0
+    span = {"stored_since": since, "written_since": since - LATE, "stored_until": stored_until(kernel)}
+    after: dict[str, Any] | None = None
     while True:
-        rows = await kernel.storage.read(_lines_since, filter, since, offset)
+        rows = await kernel.storage.read(_lines_after, filter, span, after)
         for row in rows:
-            yield dict(zip(_STORED, row, strict=True))
-        offset += PAGE
+            after = dict(zip(_STORED, row, strict=True))
+            yield after
         if len(rows) < PAGE:
             return
 
@@ -135,23 +136,29 @@ async def _stored(kernel: Kernel, filter: Any, since: datetime) -> AsyncIterator
 _STORED = ("id", "name", "level", "message", "timestamp", "flow_run_id", "task_run_id")
 
 
-def _lines_since(filter: Any, since: datetime, offset: int) -> Unit[list[Any]]:
+def _lines_after(filter: Any, span: dict[str, datetime], after: dict[str, Any] | None) -> Unit[list[Any]]:
+    """The first lines of a span, or those after a line: others may come in before it meanwhile."""
     body = LogList(logs=filter.model_copy(update={"text": None}))  # as with what comes in, its text is not asked
-    params: dict[str, Any] = {"stored_since": since, "written_since": since - LATE, "limit": PAGE, "offset": offset}
-    rows: list[Any] = yield _since_statement(LOGS.take(body, params)).bind(params)
+    params: dict[str, Any] = {**span, "limit": PAGE}
+    if after is not None:
+        params |= {"written_since": after["timestamp"], "after": after["timestamp"], "after_id": str(after["id"])}
+    rows: list[Any] = yield _after_statement(LOGS.take(body, params), after is not None).bind(params)
     return rows
 
 
-@lru_cache(64)
-def _since_statement(shape: Shape) -> Statement:
+@lru_cache(128)
+def _after_statement(shape: Shape, after: bool) -> Statement:
+    conditions = [
+        log.c.created >= sa.bindparam("stored_since", type_=Timestamp()),
+        log.c.created <= sa.bindparam("stored_until", type_=Timestamp()),
+        log.c.timestamp >= sa.bindparam("written_since", type_=Timestamp()),
+    ]
+    if after:
+        later = log.c.timestamp > sa.bindparam("after", type_=Timestamp())
+        conditions.append(sa.or_(later, log.c.id > sa.bindparam("after_id", type_=UUID())))
     return Statement(
         sa.select(*(log.c[name] for name in _STORED))
-        .where(
-            *LOGS.conditions(shape),
-            log.c.created >= sa.bindparam("stored_since", type_=Timestamp()),
-            log.c.timestamp >= sa.bindparam("written_since", type_=Timestamp()),
-        )
+        .where(*LOGS.conditions(shape), *conditions)
         .order_by(log.c.timestamp, log.c.id)
         .limit(sa.bindparam("limit", type_=sa.Integer()))
-        .offset(sa.bindparam("offset", type_=sa.Integer()))
     )

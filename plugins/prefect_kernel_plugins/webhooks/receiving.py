@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from pydantic import ValidationError
 
 from prefect_kernel import errors, web
 from prefect_kernel.ids import uuid4
+from prefect_kernel.sql.types import may_hold_wide_integers
+from prefect_kernel.web.reply import dumps
 
 from ..common.templates import TemplateError, render
 from ..events.received import Received, from_frame
@@ -47,7 +50,7 @@ def verify(found: Webhook, secret: str, request: web.Request) -> None:
     if found.verify == "secret":
         expected = secret.encode()
     else:
-        given = given.removeprefix(b"sha256=")
+        given = given.lower().removeprefix(b"sha256=")  # in hex, small or capital
         expected = hmac.new(secret.encode(), _signed(found, request), hashlib.sha256).hexdigest().encode()
     if not hmac.compare_digest(expected, given):
         raise errors.Forbidden(f"The header {found.header} is missing or wrong.")
@@ -95,16 +98,16 @@ def event_of(found: Webhook, request: web.Request) -> Received:
     }
     try:
         text = render(found.template, context)
-        values = orjson.loads(text)
+        values = _parsed(text.encode())
     except TemplateError as error:
         raise errors.Unprocessable(f"The webhook's template failed: {error}") from None
-    except orjson.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.Unprocessable(f"What the webhook's template gives is no JSON: {error}") from None
     if not isinstance(values, dict):
         raise errors.Unprocessable("What the webhook's template gives is no JSON object.")
     now = request.kernel.clock.now()
     try:
-        event = from_frame(orjson.dumps({"id": _id(found, request), "occurred": now, **values}), now)
+        event = from_frame(dumps({"id": _id(found, request), "occurred": now, **values}), now)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise errors.Unprocessable(f"What the webhook's template gives is no event: {wrong}") from None
@@ -113,13 +116,24 @@ def event_of(found: Webhook, request: web.Request) -> Received:
     return event
 
 
+def _parsed(text: bytes) -> Any:
+    """JSON; with its integers, of which orjson makes floats when they are beyond 64 bits."""
+    if may_hold_wide_integers(text):
+        return json.loads(text, parse_constant=_no_constant)
+    return orjson.loads(text)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"there is no {name}")
+
+
 def _body(kind: str, content: bytes) -> Any:
     """A body: parsed if it is JSON or a form, else as text."""
     kind = kind.partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         try:
-            return orjson.loads(content) if content else None
-        except orjson.JSONDecodeError as error:
+            return _parsed(content) if content else None
+        except (ValueError, RecursionError) as error:
             raise errors.BadRequest(f"The body is no JSON: {error}") from None
     try:
         text = content.decode()

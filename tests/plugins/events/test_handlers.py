@@ -90,7 +90,7 @@ def test_an_event_that_comes_again(make_kernel: MakeKernel) -> None:
     assert [one["event"] for one in kernel.run(seen.until(2))] == ["test.again", "test.last"]
 
 
-@pytest.mark.parametrize("raised", [ValueError("no"), SystemExit(1)])
+@pytest.mark.parametrize("raised", [ValueError("no"), SystemExit(1), asyncio.CancelledError()])
 def test_one_that_fails(make_kernel: MakeKernel, raised: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     """Is logged with its plugin's name, and called again; others do not notice."""
 

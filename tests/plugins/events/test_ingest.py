@@ -96,7 +96,61 @@ def test_posted_events_are_there_at_once(kernel: KernelUnderTest) -> None:
     assert kernel.client.post("/events/filter", json={}).json()["total"] == 3
 
 
+def test_what_is_nested_deeply_is_stored_or_refused(kernel: KernelUnderTest) -> None:
+    """What is answered with 204 is there, NUL characters or not; what no database could be given is refused."""
+
+    def post(levels: int, inner: str = "") -> tuple[str, int]:
+        sent = event(kernel, f"test.{levels}")
+        body = json.dumps([sent | {"payload": "DEEP"}]).replace(
+            '"DEEP"', '{"a": ' * levels + f'"{inner}"' + "}" * levels
+        )
+        answer = kernel.client.post("/events", json=body.encode(), headers={"content-type": "application/json"})
+        return sent["id"], answer.status
+
+    for levels, inner in ((250, ""), (600, "a\\u0000b"), (899, "")):
+        id, status = post(levels, inner)
+        assert status == 204, levels
+        assert kernel.client.post("/events/filter", json={"filter": {"id": {"id": [id]}}}).json()["total"] == 1, levels
+    assert post(990)[1] == 422
+    assert kernel.client.post("/events/filter", json={}).json()["total"] == 3
+
+
 # ---------------------------------------------------------------- task runs
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDFFF", "a\\udc00\\ud800"])
+@pytest.mark.parametrize("where", ["event", "resource", "label", "related", "payload", "key of the payload"])
+def test_halves_of_characters_are_refused(kernel: KernelUnderTest, where: str, half: str) -> None:
+    """They were acknowledged with 204, and then could not be stored."""
+    wrong = event(kernel)
+    match where:
+        case "event":
+            wrong["event"] = "HERE"
+        case "resource":
+            wrong["resource"] = {"prefect.resource.id": "HERE"}
+        case "label":
+            wrong["resource"]["HERE"] = "a"
+        case "related":
+            wrong["related"] = [{"prefect.resource.id": "HERE", "prefect.resource.role": "a"}]
+        case "payload":
+            wrong["payload"] = {"a": ["HERE"]}
+        case _:
+            wrong["payload"] = {"HERE": 1}
+    body = json.dumps([event(kernel, "test.other"), wrong]).replace("HERE", half)
+    answer = kernel.client.post("/events", json=body.encode(), headers={"content-type": "application/json"})
+    assert (answer.status, answer.json()["detail"]) == (
+        422,
+        "Event 1 cannot be stored: it has half of a character (a lone surrogate)",
+    )
+    assert rows(kernel, "events") == []
+
+
+def test_letters_that_look_like_halves_of_characters(kernel: KernelUnderTest) -> None:
+    """Two escapes are one character, Korean letters begin with the same byte, and a backslash is just that."""
+    texts = ["\U0001f600", "\ud55c\uae00", "\\ud800"]
+    posted = event(kernel, payload={"texts": texts})
+    assert kernel.client.post("/events", json=[posted]).status == 204
+    assert row(kernel, "events", posted["id"])["payload"] == {"texts": texts}
+
+
 def test_a_task_run_follows_its_events(kernel: KernelUnderTest) -> None:
     """The run has the newest state's columns, every state is kept, and both are visible through the API."""
     flow_run, run = kernel.flow_run()["id"], uuid4()

@@ -47,6 +47,31 @@ def test_transitions_are_found_as_events(kernel: KernelUnderTest) -> None:
     assert waiting(kernel) == 0
 
 
+def test_events_are_cut_to_their_bounds(kernel: KernelUnderTest) -> None:
+    """A run with more tags than an event may have related resources, and a state with a long name, are told of.
+
+    Their events were dropped, so that no automation and no subscriber ever knew of them. Tags are what is left out.
+    """
+    run = kernel.flow_run(tags=[f"tag-{n:03}" for n in range(150)])
+    kernel.clock.advance(seconds=1)
+    answer = kernel.client.post(
+        f"/flow_runs/{run['id']}/set_state", json={"state": {"type": "RUNNING", "name": "l" * 2000}}
+    )
+    assert answer.status == 201
+    kernel.tick("event-persister")
+    found = kernel.client.post("/events/filter", json={"filter": {"order": "ASC"}}).json()["events"]
+    of_run = [one for one in found if one["resource"]["prefect.resource.id"] == f"prefect.flow-run.{run['id']}"]
+    assert [len(one["event"]) for one in of_run] == [len("prefect.flow-run.Pending"), 1024]
+    for one in of_run:
+        assert len(one["related"]) == 100
+        assert one["related"][0]["prefect.resource.role"] == "flow"
+        assert [tag["prefect.resource.id"] for tag in one["related"][1:]] == [
+            f"prefect.tag.tag-{n:03}" for n in range(99)
+        ]
+    assert of_run[1]["resource"]["prefect.state-name"] == "l" * 2000
+    assert waiting(kernel) == 0
+
+
 def test_many_events_are_moved_in_batches(kernel: KernelUnderTest) -> None:
     """One round empties the outbox, however much there is; another one finds nothing to do."""
     emit(kernel, *(event(kernel, f"test.{n}") for n in range(2 * BATCH + 3)))
@@ -54,6 +79,18 @@ def test_many_events_are_moved_in_batches(kernel: KernelUnderTest) -> None:
     assert (waiting(kernel), len(rows(kernel, "events"))) == (0, 2 * BATCH + 3)
     kernel.tick("event-persister")
     assert len(rows(kernel, "events")) == 2 * BATCH + 3
+
+
+def test_what_is_nested_deeply_is_moved(kernel: KernelUnderTest) -> None:
+    """An event of the server can hold what clients have sent, as those of automations do; integers stay."""
+    deep: Any = 2**70
+    for _ in range(800):
+        deep = [deep]
+    emit(kernel, event(kernel, "test.deep", payload={"a": deep}))
+    kernel.tick("event-persister")
+    assert [one["event"] for one in rows(kernel, "events")] == ["test.deep"]
+    (found,) = kernel.client.post("/events/filter", json={}).json()["events"]
+    assert found["payload"] == {"a": deep}
 
 
 def test_an_entry_that_is_no_event_is_dropped(kernel: KernelUnderTest) -> None:

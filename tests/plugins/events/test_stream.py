@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from prefect_kernel_plugins.events.filters import EventFilter
 from prefect_kernel_plugins.events.matching import includes
-from prefect_kernel_plugins.events.received import Received, from_frame
+from prefect_kernel_plugins.events.received import Received, from_frame, from_messages, to_messages
 from tests.support.fixtures import ServerFactory
 
 from .sockets import PATIENCE, PREFECT, an_event, checkpoint, events_socket, send_all
@@ -121,6 +121,14 @@ def received(**fields: Any) -> Received:
     found = from_frame(json.dumps(event), datetime.now(UTC))
     assert found is not None
     return found
+
+
+def test_what_other_processes_are_told() -> None:
+    """An event is the same there, integers of any size included."""
+    event = received(payload={"n": 2**70, "m": [-(2**65), 1.5]})
+    (other,) = from_messages(to_messages([event]))
+    assert other.json() == event.json()
+    assert other.payload == {"n": 2**70, "m": [-(2**65), 1.5]}
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,15 @@ def test_who_does_not_know_the_secret(kernel: KernelUnderTest) -> None:
     assert {one["event"] for one in stored(kernel)} == {"shop.order", "shop.other"}
 
 
+def test_integers_stay_what_they_are(make_kernel: MakeKernel) -> None:
+    """However large they are, on their way through the template."""
+    kernel = make_kernel()
+    make(kernel, slug="shop", verify="none")
+    assert send(kernel, "shop", {**BODY, "n": 2**70}).status == 204
+    assert stored(kernel)[0]["payload"]["body"]["n"] == 2**70
+    assert send(kernel, "shop", b'{"n": NaN, "m": 1180591620717411303424}').status == 400
+
+
 @pytest.mark.parametrize("prefix", ["", "sha256="])
 def test_signatures(kernel: KernelUnderTest, prefix: str) -> None:
     """A HMAC over the body as it was sent, in the header that was agreed upon."""
@@ -81,10 +90,11 @@ def test_signatures(kernel: KernelUnderTest, prefix: str) -> None:
     content = json.dumps(BODY, indent=2).encode()
     signature = prefix + hmac.new(b"correct horse", content, hashlib.sha256).hexdigest()
     assert send(kernel, "shop", content, x_signature=signature).status == 204
+    assert send(kernel, "shop", content, x_signature=signature.upper()).status == 204
     assert send(kernel, "shop", content + b" ", x_signature=signature).status == 403
     assert send(kernel, "shop", content, x_signature="").status == 403
     assert send(kernel, "shop", content).status == 403
-    assert len(stored(kernel)) == 1
+    assert len(stored(kernel)) == 2
 
 
 def test_signed_times(kernel: KernelUnderTest) -> None:
@@ -132,6 +142,8 @@ def test_signed_times(kernel: KernelUnderTest) -> None:
     ("template", "body", "status", "said"),
     [
         (TEMPLATE, b"{", 400, "no JSON"),
+        (TEMPLATE, b"[" * 2000, 400, "no JSON"),
+        (TEMPLATE.replace("body.id", "7").replace("body.kind", "1"), b"[" * 300 + b"]" * 300, 422, "no event"),
         (TEMPLATE, b'{"id": 1}' + b" " * 1_000_000, 413, "larger"),
         ("{{ body.kind }}", {"kind": "x"}, 422, "no JSON"),
         ("[1]", {}, 422, "no JSON object"),
