@@ -234,9 +234,7 @@ class Actions(Service):
         """Wait until something is done, or until there may be more to do."""
         woken = asyncio.create_task(self._woken.wait())
         try:
-            await asyncio.wait(
-                {*tasks, woken}, timeout=self.every(self.kernel.settings), return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({*tasks, woken}, timeout=self.interval, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
@@ -23,7 +25,13 @@ from ..deployments.tables import deployment
 from ..work_pools.tables import work_pool, work_queue
 from .actions import RunDeployment
 from .schemas import Automation, AutomationCore, AutomationCreate, AutomationUpdate
-from .tables import automation, automation_bucket, automation_related_resource, composite_trigger_child_firing
+from .tables import (
+    automation,
+    automation_bucket,
+    automation_related_resource,
+    composite_trigger_child_firing,
+    proactive_run,
+)
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
@@ -162,8 +170,14 @@ def check_job_variables_of(body: AutomationCore, *, empty: bool) -> Unit[None]:
 
 
 def _values(body: AutomationCore, names: set[str] | None = None) -> dict[str, Any]:
-    """The columns of an automation; those of members that were given when `names` tells them."""
-    dumped: dict[str, Any] = body.model_dump(mode="json", include=names)
+    """The columns of an automation; those of members that were given when `names` tells them.
+
+    Raises Unprocessable for what is nested too deeply.
+    """
+    try:
+        dumped: dict[str, Any] = body.model_dump(mode="json", include=names)
+    except PydanticSerializationError:  # it stops at about 250 levels
+        raise errors.Unprocessable("The automation is nested too deeply.") from None
     return {name: value for name, value in dumped.items() if name in _NAMES}
 
 
@@ -180,6 +194,15 @@ def _relation(id: str, resource_id: str, owned: bool, now: datetime) -> dict[str
         "id": uuid4(), "automation_id": id, "resource_id": resource_id, "automation_owned_by_resource": owned,
         "created": now, "updated": now,
     }  # fmt: skip
+
+
+_FORGET_OVER = Statement(
+    sa.delete(automation_bucket).where(
+        automation_bucket.c.automation_id == _ID, automation_bucket.c.end <= sa.bindparam("before", type_=Timestamp())
+    )
+)
+_LOOK_ANEW = Statement(sa.delete(proactive_run).where(in_list(proactive_run.c.trigger_id, "ids")))
+"""Proactive triggers are looked at the next time, as new ones are, and not when the last look has put that off to."""
 
 
 def event(kernel: Kernel, action: str, row: dict[str, Any], now: datetime) -> list[Call]:
@@ -245,7 +268,17 @@ def enable(kernel: Kernel, id: str, enabled: bool, given: bool, now: datetime) -
         wrong = [{**one, "ctx": {"error": {}}} for one in error.errors()]
         raise errors.InvalidRequest(wrong, {"enabled": enabled}) from None
     yield from _change(kernel, rows[0], {"enabled": enabled} if given else {}, now)
+    if given and enabled and not as_dict(rows[0])["enabled"]:
+        # While it was disabled nobody has looked at what it had counted; an event would be measured against it.
+        yield _FORGET_OVER(id=id, before=now - kernel.settings.server.events.expired_bucket_buffer)
+    yield _LOOK_ANEW(ids=list(_trigger_ids(_shown(as_dict(rows[0]))["trigger"])))
     return True
+
+
+def _trigger_ids(trigger: dict[str, Any]) -> Iterator[str]:
+    yield str(trigger["id"])
+    for child in trigger.get("triggers", ()):
+        yield from _trigger_ids(child)
 
 
 def delete(kernel: Kernel, id: str, now: datetime) -> Unit[bool]:

@@ -192,11 +192,8 @@ def _look(kernel: Kernel, evaluation: Evaluation, now: datetime, keep: timedelta
         yield from store.load_buckets(evaluation, kernel.storage.dialect, None, {str(one.id) for one in due})
         yield from store.load_children(evaluation, due)
         of_trigger: dict[str, list[Any]] = {}
-        for bucket in list(evaluation.buckets.values()):
-            if bucket.trigger_id not in runs and bucket.end <= now - keep:
-                evaluation.forget(bucket)  # from before the automation was disabled
-            else:
-                of_trigger.setdefault(bucket.trigger_id, []).append(bucket)
+        for bucket in evaluation.buckets.values():
+            of_trigger.setdefault(bucket.trigger_id, []).append(bucket)
         again = []
         for one in due:
             try:

@@ -70,10 +70,15 @@ def page(limit: int, offset: int) -> Unit[list[dict[str, Any]]]:
 
 def violations(id: str, limit: int, offset: int) -> Unit[list[dict[str, Any]]]:
     """What has violated an agreement, the latest first. Raises NotFound."""
-    if not (yield _BY_ID(id=id)):
+    rows = yield _BY_ID(id=id)
+    if not rows:
         raise errors.NotFound("SLA not found")
     names = ("subject_id", "event_id", "occurred", "cleared")
-    return [dict(zip(names, cells, strict=True)) for cells in (yield _VIOLATIONS(id=id, limit=limit, offset=offset))]
+    found = [dict(zip(names, cells, strict=True)) for cells in (yield _VIOLATIONS(id=id, limit=limit, offset=offset))]
+    for one in found:
+        if one["subject_id"] == one["event_id"]:  # a silence that is over
+            one["subject_id"] = as_dict(rows[0])["deployment_id"]
+    return found
 
 
 def _check_deployment(id: str) -> Unit[None]:

@@ -31,4 +31,7 @@ violation = sa.Table(
     sa.Column("occurred", Timestamp(), nullable=False),
     sa.Column("cleared", Timestamp()),
 )
-"""What has violated an agreement: a flow run, or the deployment itself; each is told once."""
+"""What has violated an agreement: a flow run, or the deployment itself; each is told once.
+
+A silence of a deployment that is over has the id of its event as its subject: the deployment may fall silent again.
+"""

@@ -104,7 +104,8 @@ def _over(kind: str) -> Statement:
     ended = f"r.state_type IN {_ENDED}"
     open_ = f"NOT ({ended} OR r.start_time IS NOT NULL)" if kind == "within" else f"NOT ({ended})"
     text = f"""
-        SELECT v.sla_id, v.subject_id, v.event_id FROM kernel_sla_violation AS v JOIN kernel_sla AS s ON s.id = v.sla_id
+        SELECT v.sla_id, v.subject_id, v.event_id, (SELECT r.name FROM flow_run AS r WHERE r.id = v.subject_id)
+          FROM kernel_sla_violation AS v JOIN kernel_sla AS s ON s.id = v.sla_id
          WHERE v.cleared IS NULL AND s.enabled AND s.kind = '{kind}'
            AND NOT EXISTS (SELECT 1 FROM flow_run AS r WHERE r.id = v.subject_id AND {open_})
          LIMIT {BATCH}"""
@@ -125,7 +126,12 @@ _WHICH = [
     violation.c.subject_id == sa.bindparam("subject", type_=UUID()),
 ]
 _CLEAR = Statement(sa.update(violation).values(cleared=sa.bindparam("now", type_=Timestamp())).where(*_WHICH))
-_REMOVE = Statement(sa.delete(violation).where(*_WHICH))
+_KEEP = Statement(
+    sa.update(violation)
+    .values(cleared=sa.bindparam("now", type_=Timestamp()), subject_id=violation.c.event_id)
+    .where(*_WHICH)
+)
+"""A silence of a deployment is over; the deployment itself may fall silent again, so that its id must be free."""
 
 
 @point_read
@@ -154,10 +160,10 @@ def look(kernel: Kernel, now: datetime) -> Unit[int]:
             for id, run, name in (yield find.bind(_parameters(kernel.storage.dialect, of_kind, now))):
                 yield from _tell(kernel, agreed[str(id)], (str(run), name), now)
                 told += 1
-        for id, run, event in (yield _OVER[kind]()):
+        for id, run, event, name in (yield _OVER[kind]()):
             if str(id) in agreed:
                 yield _CLEAR(now=now, sla=str(id), subject=str(run))
-                yield from kernel.events.put(_event(agreed[str(id)], "cleared", (str(run), None), now, str(event)))
+                yield from kernel.events.put(_event(agreed[str(id)], "cleared", (str(run), name), now, str(event)))
                 told += 1
     return told + (yield from _look_at_stale(kernel, agreed, now))
 
@@ -172,7 +178,7 @@ def _look_at_stale(kernel: Kernel, agreed: dict[str, dict[str, Any]], now: datet
         id, completed = str(cells[0]), bool(cells[1])
         one = agreed[id]
         if completed and id in open_:
-            yield _REMOVE(sla=id, subject=one["deployment_id"])
+            yield _KEEP(now=now, sla=id, subject=one["deployment_id"])
             yield from kernel.events.put(_event(one, "cleared", None, now, open_[id]))
             told += 1
         # Nothing is expected before the agreement has been there for that long, nor of a deployment that is paused.

@@ -55,6 +55,21 @@ def test_a_put_gives_new_ids_and_keeps_what_was_not_given(kernel: KernelUnderTes
     assert found["actions"] == []
 
 
+def test_what_is_nested_too_deeply_is_refused(kernel: KernelUnderTest) -> None:
+    """It cannot be shown again; nothing is stored."""
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    action = {"type": "run-deployment", "source": "inferred", "parameters": {"a": deep}}
+    body = {"name": "one", "trigger": TRIGGER, "actions": [action]}
+    answer = kernel.client.post("/automations/", json=body)
+    assert answer.status == 422
+    assert "nested" in answer.text
+    made = make(kernel)
+    assert kernel.client.put(f"/automations/{made['id']}", json=body).status == 422
+    assert kernel.client.post("/automations/filter", json={}).json() == [made]
+
+
 def test_relations_follow_the_actions(kernel: KernelUnderTest) -> None:
     """Selected deployments are related; what an owner has goes with it."""
     deployment = uuid4()

@@ -333,6 +333,18 @@ def test_what_comes_after_its_cause_keeps_its_place(kernel: KernelUnderTest) -> 
     assert look(kernel) == 1
 
 
+def test_an_automation_that_was_disabled_for_a_moment(kernel: KernelUnderTest) -> None:
+    """It is looked at the next time, as a new one is, whether or not anybody has looked meanwhile."""
+    id = watch(kernel, event(posture="Proactive", after=["a"], expect=["b"], within=10))
+    assert look(kernel) == 0
+    assert look(kernel, seconds=10) == 1
+    kernel.clock.advance(seconds=1)
+    for enabled in (False, True):
+        assert kernel.client.patch(f"/automations/{id}", json={"enabled": enabled}).status == 204
+    assert look(kernel, seconds=5) == 1
+    assert look(kernel, seconds=10) == 2
+
+
 def test_an_automation_that_was_disabled(kernel: KernelUnderTest) -> None:
     """What did not happen while it was disabled does not count once it is enabled again."""
     id = watch(kernel, event(posture="Proactive", expect=["a"], within=60))
@@ -341,9 +353,10 @@ def test_an_automation_that_was_disabled(kernel: KernelUnderTest) -> None:
     assert look(kernel, seconds=10) == 0
     kernel.clock.advance(minutes=10)
     kernel.client.patch(f"/automations/{id}", json={"enabled": True})
+    send(kernel, "a")  # before anybody has looked
     assert look(kernel) == 0
-    assert look(kernel, seconds=50) == 0
-    assert look(kernel, seconds=15) == 1
+    assert look(kernel, seconds=65) == 0
+    assert look(kernel, seconds=65) == 1
 
 
 def test_a_clock_that_is_set_back(kernel: KernelUnderTest) -> None:

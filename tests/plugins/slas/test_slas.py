@@ -74,6 +74,9 @@ def test_runs_that_take_too_long(kernel: KernelUnderTest, deployment: str) -> No
     assert told(kernel, seconds=100) == [("violation", long)]
     kernel.propose(long, "Failed")
     assert told(kernel, seconds=1) == [("violation", long), ("cleared", long)]
+    first, last = (one["related"][-1] for one in kernel.events if one["event"].startswith("prefect.sla."))
+    assert first == last
+    assert first["prefect.resource.name"]
     kernel.propose(between, "Running")
     kernel.clock.advance(seconds=61)
     kernel.propose(between, "Completed")
@@ -104,7 +107,7 @@ def test_runs_that_start_late(kernel: KernelUnderTest, deployment: str) -> None:
 
 def test_runs_that_come_too_seldom(kernel: KernelUnderTest, deployment: str) -> None:
     """Told once per silence, not before the agreement is as old, and not while the deployment is paused."""
-    agree(kernel, deployment, stale_after=3600)
+    sla = agree(kernel, deployment, stale_after=3600)
     assert told(kernel, minutes=59) == []
     assert told(kernel, minutes=2) == [("violation", deployment)]
     assert len(told(kernel, hours=5)) == 1
@@ -116,6 +119,8 @@ def test_runs_that_come_too_seldom(kernel: KernelUnderTest, deployment: str) -> 
     assert len(told(kernel, hours=2)) == 2
     kernel.client.post(f"/deployments/{deployment}/resume_deployment")
     assert told(kernel, seconds=1)[2:] == [("violation", deployment)]
+    shown = kernel.client.get(f"/kernel/slas/{sla['id']}/violations").json()
+    assert [(one["subject_id"], one["cleared"] is None) for one in shown] == [(deployment, True), (deployment, False)]
 
 
 def test_as_the_client_applies_them(kernel: KernelUnderTest, deployment: str) -> None:
