@@ -15,14 +15,13 @@ from typing import Any, Protocol
 
 import orjson
 
+from ..sql.types import may_hold_wide_integers
 from ..web.reply import dumps
 
 
 def _loads(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:  # an integer beyond 64 bits
-        return json.loads(data)
+    # orjson would make a float of an integer beyond 64 bits.
+    return json.loads(data) if may_hold_wide_integers(data) else orjson.loads(data)
 
 
 class Topic(str):
@@ -69,7 +68,7 @@ class Broker(Protocol):
         """The messages of a topic from now on; those of one process in the order in which it has published them.
 
         A subscriber more than `limit` behind loses the oldest. With `gaps` it gets a `Missed` wherever messages may
-        have been lost, whatever the reason.
+        have been lost, whatever the reason; when it is behind, one in the place of everything that waits for it.
         """
         ...
 

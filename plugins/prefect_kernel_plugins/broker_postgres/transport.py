@@ -108,6 +108,8 @@ class Notifications:
             await connection.add_listener(self._channel, notified)
             if process != connection.get_server_pid():
                 await self._pass_pooler(probe, probed)
+            if self._closing.is_set():  # `close` has not seen this connection, and nobody else ends it
+                return
             self._connection = connection
             heard()
             await broken.wait()

@@ -28,11 +28,12 @@ class Stream:
         # Limits are the sockets' own: a client that is cancelled in the middle of a call leaves connections behind.
         self._reader = open_async(settings, socket_timeout=BLOCK_SECONDS + GRACE_SECONDS, max_connections=1)
         self._writer = open_async(settings)
+        self._closing = False
 
     async def run(self, receive: Callable[[bytes], None], heard: Callable[[], None]) -> None:
         last = await self._end()
         heard()
-        while True:
+        while not self._closing:  # a client that was closed would connect again
             found: Any = await self._reader.xread({self._key: last}, count=READ, block=int(BLOCK_SECONDS * 1000))
             if not found:
                 end = await self._end()
@@ -59,6 +60,7 @@ class Stream:
         await self._writer.ping()
 
     async def close(self) -> None:
+        self._closing = True
         await self._reader.aclose()
         await self._writer.aclose()
 

@@ -102,6 +102,8 @@ class PeerBroker(FanOut):
         self._filled = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
+        self._unheard = asyncio.Event()
+        """Set when nobody can be heard any more."""
         self._reachable = asyncio.Event()
         """Others have just been heard again."""
         self._echo = 0.0
@@ -175,10 +177,11 @@ class PeerBroker(FanOut):
         if not self._heard:
             return
         self._append("x", "", b"")
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._idle.wait()
-        except TimeoutError:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._idle, self._unheard)]
+        await asyncio.wait(waits, timeout=CLOSE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if not self._idle.is_set():
             log.warning("%d messages could not be sent before the end", len(self._out))
 
     # ------------------------------------------------------------ out
@@ -278,11 +281,13 @@ class PeerBroker(FanOut):
                 self._heard = False
                 self._complete = time.monotonic() - SILENT
                 self._hurry.set()
+                self._unheard.set()
             await asyncio.sleep(pauses.next())
 
     def _hear(self) -> None:
         """From now on nothing is lost."""
         self._heard, self._echo = True, time.monotonic()
+        self._unheard.clear()
         self._reachable.set()
         if self._complained:
             log.warning("other processes can be reached over %s again", self._transport.name)

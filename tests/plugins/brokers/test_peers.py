@@ -272,3 +272,20 @@ async def test_what_could_not_be_sent_is_sent_once_others_are_heard(monkeypatch:
         here._hear()
         await here._idle.wait()
         assert [frame for frame in sent if b"late" in frame]
+
+
+async def test_the_end_does_not_wait_for_whom_nobody_hears(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the connection breaks just then, as where the database is gone first."""
+    monkeypatch.setattr(peers, "CLOSE_SECONDS", 3600.0)
+    monkeypatch.setattr(Pauses, "next", lambda _: 3600.0)
+    wire, began = Wire(), asyncio.Event()
+
+    class Begun(End):
+        async def run(self, receive: Callable[[bytes], None], heard: Callable[[], None]) -> None:
+            asyncio.get_running_loop().call_soon(began.set)
+            await super().run(receive, heard)
+
+    async with asyncio.timeout(10), PeerBroker(Begun(wire)).opened() as here:
+        await began.wait()
+        assert here.gauges()["heard"]
+        wire.cut.set()

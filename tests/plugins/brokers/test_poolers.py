@@ -24,6 +24,21 @@ def notifications(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return Notifications(settings)
 
 
+async def test_closed_while_it_connects(notifications: Notifications, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection that comes too late to be closed ends by itself; short-lived servers waited seconds for it."""
+    listen = asyncpg.Connection.add_listener
+
+    async def meanwhile(connection: Any, *arguments: Any) -> None:
+        await listen(connection, *arguments)
+        await notifications.close()
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", meanwhile)
+    heard: list[None] = []
+    async with asyncio.timeout(20):
+        await notifications.run(lambda _: None, lambda: heard.append(None))
+    assert not heard
+
+
 async def test_one_that_lets_notifications_through(notifications: Notifications) -> None:
     """As in session mode: nothing is in the way, and what was tried is no frame."""
     heard, frames, came = asyncio.Event(), [], asyncio.Event()
