@@ -15,9 +15,10 @@ from collections.abc import Generator
 from typing import Any
 
 from . import errors
+from ._internal.soundness import HookFailed, check
 from .ports.storage import Storage
 from .sql import Call, Unit
-from .transition import ABORT, ACCEPT, REJECT, STATE_TYPES, WAIT, Move, Rule, State, fail
+from .transition import ABORT, Move, Rule, fail
 
 log = logging.getLogger("prefect_kernel.transition")
 
@@ -26,14 +27,10 @@ MAX_STUCK = 32
 
 _stuck: set[threading.Thread] = set()
 _COPIED = (
-    "api_version", "client_version", "error", "initial", "kernel", "kind", "now", "status", "asked", "commit",
-    "intended", "policies",
+    "api_version", "client_version", "error", "kernel", "kind", "now", "status", "asked", "commit", "intended",
+    "policies",
 )  # fmt: skip
 _LISTS = ("writes", "events", "on_commit", "trail", "foreign_writes")
-
-
-class HookFailed(errors.KernelError):
-    """A hook did something that it must not do."""
 
 
 class HookHangs(HookFailed):
@@ -168,6 +165,7 @@ def fork(move: Move) -> Move:
         setattr(other, name, getattr(move, name))
     for name in _LISTS:
         setattr(other, name, list(getattr(move, name)))
+    other.initial = None if move.initial is None else move.initial.copy()
     other.proposed = None if move.proposed is None else move.proposed.copy()
     other.validated = None if move.validated is None else move.validated.copy()
     other.run, other.context = copy.deepcopy(move.run), copy.deepcopy(move.context)
@@ -182,36 +180,6 @@ def adopt(move: Move, other: Move) -> None:
         mine.update(theirs)
     for name in ("proposed", "validated", "status", "details", "writes", "events", "on_commit"):
         setattr(move, name, getattr(other, name))
-
-
-def check(move: Move, other: Any) -> None:
-    """Raise HookFailed when a hook has left its copy of a move (whose attributes may be anything now) unsound."""
-    for what in ("proposed", "validated"):
-        state = getattr(other, what)
-        if state is None:
-            continue
-        sound = isinstance(state, State) and type(state.details) is dict
-        if not sound or state.type not in STATE_TYPES:
-            raise HookFailed(f"it left {state!r} as the {what} state")
-        if not all(isinstance(text, str) for text in (state.name, state.message or "", *state.details)):
-            raise HookFailed(f"it left a {what} state whose name, message or keys of details are not text")
-    if other.status not in (ACCEPT, REJECT, ABORT, WAIT) or not isinstance(other.details, dict):
-        raise HookFailed(f"it left {other.status!r} as the verdict")
-    if not isinstance(other.details.get("reason"), str | None):
-        raise HookFailed("it gave a reason that is not text")
-    if other.status == WAIT and not isinstance(other.details.get("delay_seconds"), int | float):
-        raise HookFailed("it asked to wait, but not for a number of seconds")
-    if not isinstance(other.run, dict) or other.run.keys() != move.run.keys() or other.run["id"] != move.run["id"]:
-        raise HookFailed("it left another run, or a run with other columns")
-    for write in other.writes[len(move.writes) :]:
-        if not (isinstance(write, tuple) and isinstance(write[0], Call) and isinstance(write[1], int | None)):
-            raise HookFailed(f"it declared {write!r} as a write")
-    for event in other.events[len(move.events) :]:
-        if not isinstance(event, dict) or not {"id", "event", "occurred"} <= event.keys():
-            raise HookFailed(f"it emitted {event!r}, which is no event")
-
-    if not all(callable(action) for action in other.on_commit):
-        raise HookFailed("it left something to do after the commit that cannot be called")
 
 
 def _careful(action: Any, rule: Rule, seconds: float) -> Any:
@@ -314,7 +282,7 @@ class Guard:
             return error if isinstance(error, Exception) else HookFailed(f"it raised {error!r}")
         finally:
             other.asked = None
-        if len(other.writes) > len(self.move.writes):
+        if _declared(self.move, other):
             self.move.foreign_writes.append(f"{rule.rule_name()} (plugin {rule.plugin})")
         adopt(self.move, other)
         return None
@@ -322,18 +290,47 @@ class Guard:
     def _inline(self, hook: Any, other: Move) -> Generator[Any, Any, None]:
         if inspect.iscoroutinefunction(hook):
             raise HookFailed("it is async, and this transition is part of a transaction with other changes")
-        result = hook(other)
+        result = _calling(hook, other)
         if inspect.isgenerator(result):
-            dialect = self.move.kernel.storage.dialect
-            try:
-                item = next(result)
-                while True:
-                    item = result.send((yield _expect_read(item, dialect)))
-            except StopIteration as stop:
-                result = stop.value
+            dialect, rows = self.move.kernel.storage.dialect, None
+            while True:
+                done, item = _calling(_step, result, rows)
+                if done:
+                    result = item
+                    break
+                rows = yield _expect_read(item, dialect)
         elif inspect.iscoroutine(result):
             result.close()
         _expect_nothing(result)
+
+
+def _calling(function: Any, *arguments: Any) -> Any:
+    """Call a hook where it may not end the event loop, or the database's thread, with what it raises."""
+    try:
+        return function(*arguments)
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise HookFailed(f"it raised {error!r}") from error
+
+
+def _step(hook: Generator[Any, Any, Any], rows: Any) -> tuple[bool, Any]:
+    """The next read of a generator hook, or that it has returned, and what."""
+    try:
+        return False, hook.send(rows)
+    except StopIteration as stop:
+        return True, stop.value
+
+
+def _declared(move: Move, other: Move) -> bool:
+    """Whether a hook has left something to be written: then it may be at fault when the database refuses that."""
+    states = [None if state is None else state.id for state in (move.proposed, other.proposed)]
+    return (
+        len(other.writes) > len(move.writes)
+        or len(other.events) > len(move.events)
+        or states[0] != states[1]
+        or other.run != move.run
+    )
 
 
 class _Unmade(Rule):

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pluggy
@@ -60,6 +60,14 @@ class Plugin:
         """Whether its code is the server's own, and needs no watching."""
         return self.origin == BUILTIN
 
+    def check_settings(self, declared: Sequence[Any]) -> None:
+        """Raise PluginError for names that Prefect, or a package of its, may take one day (aliases may be such)."""
+        for setting in declared:
+            name = str(setting.name)
+            if name.startswith("PREFECT_") and not name.startswith("PREFECT_KERNEL_") and not self.trusted:
+                said = f"{name} looks like a setting of Prefect; begin with PREFECT_KERNEL_, or not with PREFECT_."
+                raise PluginError(f"plugin {self.name}: {said}", self.name)
+
     @property
     def prefixes(self) -> list[str]:
         """How names of its tables may begin."""
@@ -68,12 +76,30 @@ class Plugin:
         return [f"{name}_" for name in sorted(map(finding.identifier, names))]
 
 
+class _Manager(pluggy.PluginManager):
+    """A manager that looks for hooks among a module's functions alone.
+
+    Pluggy looks at every name of every module with much care, and does so again for every kernel of a process.
+    """
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
+        if isinstance(plugin, ModuleType):
+            value = vars(plugin).get(name, self)  # a name that a module makes up when it is asked is for pluggy
+            if value is not self and not (isinstance(value, FunctionType | MethodType) and hasattr(value, self._mark)):
+                return None
+        return super().parse_hookimpl_opts(plugin, name)
+
+    @property
+    def _mark(self) -> str:
+        return f"{self.project_name}_impl"
+
+
 class Plugins:
     """The plugins of one kernel; a fresh manager each time."""
 
     def __init__(self, *, timeout: float = 10.0, specs: ModuleType = hookspecs) -> None:
         """`timeout` is how many seconds a plugin that is not built in has to be imported, and for each hook."""
-        self.manager = pluggy.PluginManager("prefect_kernel")
+        self.manager = _Manager("prefect_kernel")
         self.manager.add_hookspecs(specs)
         self.hooks: list[str] = [name for name in vars(specs) if name.startswith("kernel_")]
         self.known: list[Plugin] = []
@@ -243,6 +269,7 @@ class Plugins:
                         returned = impl.function(*(arguments[name] for name in impl.argnames))
                         declared = checked(plugin.name, hook, returned)
                         if hook == "kernel_settings":
+                            plugin.check_settings(declared)
                             settings.adopt(plugin.name, declared)
                     plugin.declared[hook] = declared
                 except PluginError as error:

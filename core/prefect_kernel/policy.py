@@ -248,6 +248,20 @@ def _is_rule(rule: object) -> bool:
     return isinstance(rule, type) and issubclass(rule, Rule)
 
 
+_MEANT = (*HOOKS, "from_states", "to_states", "inline")
+
+
+def _check_spelling(rule: type[Rule], plugin: str) -> None:
+    """A rule with `befor`, or for `from_state`, would not judge what it was meant to, and nobody would notice."""
+    theirs = [cls for cls in rule.__mro__ if cls.__module__ not in (Rule.__module__, "builtins")]
+    own = {name for cls in theirs for name in vars(cls)}
+    for name in sorted(own - set(dir(Rule))):
+        close = difflib.get_close_matches(name, _MEANT, 1, 0.8)
+        if close and close[0] not in own:
+            said = f"rule {rule.rule_name()} has {name!r}, which rules do not have; did you mean {close[0]!r}?"
+            raise PolicyError(f"plugin {plugin}: {said}", plugin)
+
+
 def check_rule(rule: type[Rule], policy: Policy, plugin: str) -> None:
     """Raise PolicyError unless this is a rule that can take part in the policy."""
     if not _is_rule(rule):
@@ -272,6 +286,7 @@ def check_rule(rule: type[Rule], policy: Policy, plugin: str) -> None:
     for hook in HOOKS:
         if not callable(getattr(rule, hook)):
             raise PolicyError(f"plugin {plugin}: {hook} of rule {name} cannot be called", plugin)
+    _check_spelling(rule, plugin)
     if rule.inline and rule.is_async():
         raise PolicyError(f"plugin {plugin}: rule {name} is async, and can thus not be inline", plugin)
     if policy.composed and rule.is_async():

@@ -40,10 +40,7 @@ async def propose(
     if any(kernel.policies[name].detached for name in policies):
         move = await _detached(kernel, unit, args, options)
     else:
-        try:
-            move = await kernel.storage.write(unit, kernel, *args, **options)
-        except errors.IntegrityViolation:  # the run may have been deleted while its new state was written
-            move = await kernel.storage.write(unit, kernel, *args, **options)
+        move = await _whole(kernel, policies, unit, args, options)
     if move.on_commit:
         await follow_up(move.on_commit)
     if move.events:
@@ -51,6 +48,23 @@ async def propose(
     if kernel.on_move is not None:
         kernel.on_move(move)
     return move
+
+
+async def _whole(
+    kernel: Kernel, policies: tuple[str, ...], unit: Callable[..., Unit[Move]], args: Any, options: Any
+) -> Move:
+    """Decide and write in one transaction."""
+    try:
+        try:
+            return await kernel.storage.write(unit, kernel, *args, **options)
+        except errors.IntegrityViolation:  # the run may have been deleted while its new state was written
+            return await kernel.storage.write(unit, kernel, *args, **options)
+    except errors.StorageUnavailable:
+        raise
+    except errors.StorageError:
+        if not any(kernel.policies[name].foreign for name in policies):
+            raise
+        return await _detached(kernel, unit, args, options)  # which finds out whether it is a rule's fault
 
 
 async def dry_run(kernel: Kernel, unit: Callable[..., Unit[Move]], *args: Any, **options: Any) -> Move:
@@ -72,6 +86,8 @@ async def _detached(kernel: Kernel, unit: Callable[..., Unit[Move]], args: Any, 
         except errors.StorageUnavailable:
             raise
         except errors.StorageError as error:
+            if isinstance(error, errors.IntegrityViolation) and attempt == 1:
+                continue  # the run may have been deleted in the meantime
             if not move.foreign_writes:
                 raise
             _refuse(move, error)

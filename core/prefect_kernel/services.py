@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import StorageUnavailable
@@ -53,8 +54,13 @@ class Service:
 
     @classmethod
     def every(cls, settings: Any) -> float:
-        """Seconds between two ticks."""
+        """Seconds between two ticks; asked for when the service is made."""
         raise NotImplementedError
+
+    @cached_property
+    def interval(self) -> float:
+        """Seconds between two ticks."""
+        return self.every(self.kernel.settings)
 
     async def tick(self) -> None:
         """One round of work, bounded; what is left waits for the next."""
@@ -69,16 +75,15 @@ class Service:
 
     async def run(self) -> None:
         """Tick until cancelled."""
-        interval = self.every(self.kernel.settings)
         while True:
             self._woken.clear()
             self.began = self.kernel.clock.now()
             try:
                 await self.tick()
                 self.last_success, self.last_error, self.failures = self.kernel.clock.now(), None, 0
-            except asyncio.CancelledError:
-                raise
-            except (Exception, SystemExit) as error:  # a SystemExit would end the event loop
+            except (Exception, SystemExit, asyncio.CancelledError) as error:  # a SystemExit would end the event loop
+                if isinstance(error, asyncio.CancelledError) and _cancelled():
+                    raise  # otherwise it is what the round waited for that was cancelled
                 self.failures += 1
                 self.last_error = f"{type(error).__name__}: {error}"
                 if isinstance(error, StorageUnavailable):
@@ -87,7 +92,7 @@ class Service:
                     log.exception("service %s failed (%d times in a row)", self.name, self.failures)
             finally:
                 self.began = None
-            pause = self.backoff or interval
+            pause = self.backoff or self.interval
             pause *= 1 + self.jitter * (random.random() - 0.5)
             waiter = asyncio.ensure_future(self._woken.wait())
             sleeper = asyncio.ensure_future(self.kernel.clock.sleep(pause))
@@ -102,14 +107,14 @@ class Service:
         """Seconds to the next round, in place of the interval, when the last one failed; 0 when it did not."""
         if not self.failures:
             return 0.0
-        return float(min(MAX_BACKOFF, max(self.every(self.kernel.settings), 0.5) * 2 ** min(self.failures, 8)))
+        return float(min(MAX_BACKOFF, max(self.interval, 0.5) * 2 ** min(self.failures, 8)))
 
     @property
     def stalled(self) -> bool:
         """True when the round under way takes so long that it probably never ends."""
         if self.began is None:
             return False
-        patience = max(MAX_ROUND, 10 * self.every(self.kernel.settings))
+        patience = max(MAX_ROUND, 10 * self.interval)
         return (self.kernel.clock.now() - self.began).total_seconds() > patience
 
     def health(self) -> dict[str, Any]:
@@ -122,6 +127,12 @@ class Service:
             "last_error": self.last_error,
             "failures": self.failures,
         }
+
+
+def _cancelled() -> bool:
+    """Whether this task is being cancelled from outside."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Supervisor:
@@ -137,7 +148,18 @@ class Supervisor:
             self.services[service.name] = service
             if paused:
                 continue
-            self._tasks[service.name] = asyncio.create_task(service.run(), name=f"service {service.name}")
+            task = asyncio.create_task(service.run(), name=f"service {service.name}")
+            task.add_done_callback(partial(self._ended, service))
+            self._tasks[service.name] = task
+
+    def _ended(self, service: Service, task: asyncio.Task[None]) -> None:
+        """Tell of a service that has ended although nobody has stopped it: it does nothing any more."""
+        if task.cancelled() or self._tasks.get(service.name) is not task:
+            return
+        error = task.exception()
+        service.failures += 1
+        service.last_error = "it has ended" if error is None else f"it has ended: {type(error).__name__}: {error}"
+        log.error("service %s has ended, and is not started again", service.name, exc_info=error)
 
     async def stop(self) -> None:
         """Cancel every service and let each clean up, the last started first."""
@@ -150,5 +172,7 @@ class Supervisor:
             try:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self.services[name].stop()
-            except Exception:
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _cancelled():
+                    raise
                 log.exception("service %s failed to stop", name)

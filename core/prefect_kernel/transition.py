@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .ids import uuid7
@@ -190,7 +191,8 @@ class Move:
         self.trail: list[tuple[str, str, str | None]] = []
         """(rule, outcome, reason) of every rule that was asked, in order."""
         self.foreign_writes: list[str] = []
-        """Rules of third parties that have declared writes, for who must say whose fault a refused write is."""
+        """Rules of third parties that have declared something to be written (statements, events, a state, columns of
+        the run), for who must say whose fault it is when that is refused."""
         self.commit: Callable[[], Unit[None]] | None = None
         """Left by a unit that decides `detached`: writes what was decided, or raises Raced when that is outdated."""
         self.asked: Rule | None = None
@@ -228,9 +230,12 @@ class Move:
         """Refuse the proposal and tell the client to stop."""
         self._decide(ABORT, None, {"type": "abort_details", "reason": reason})
 
-    def wait(self, delay_seconds: int, reason: str | None) -> None:
-        """Tell the client to propose again after `delay_seconds`."""
-        self._decide(WAIT, None, {"type": "wait_details", "delay_seconds": delay_seconds, "reason": reason})
+    def wait(self, delay_seconds: float, reason: str | None) -> None:
+        """Tell the client to propose again after `delay_seconds`, of which clients only know whole ones."""
+        seconds: Any = delay_seconds
+        if isinstance(seconds, float) and isfinite(seconds):
+            seconds = ceil(seconds)
+        self._decide(WAIT, None, {"type": "wait_details", "delay_seconds": seconds, "reason": reason})
 
     def delay(self, until: datetime, reason: str | None) -> None:
         """Wait until a point in time."""
@@ -251,7 +256,11 @@ class Move:
         self.writes.append((call, expect))
 
     def emit(self, event: dict[str, Any]) -> None:
-        """Have an event recorded in the same transaction, and published after it."""
+        """Have an event recorded in the same transaction, and published after it.
+
+        It is as in Prefect's schema. To an event of a third party's rule its `id`, the time (`occurred`) and the run as
+        its `resource` are added where they are missing.
+        """
         self.events.append(event)
 
 

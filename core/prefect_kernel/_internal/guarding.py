@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import re
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -40,6 +41,11 @@ _guarded: weakref.WeakSet[Any] = weakref.WeakSet()
 Check = Callable[[Request, Endpoint], Awaitable[None]]
 
 
+_NO_HEADER = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
+_NO_VALUE = re.compile(rb"[\r\n\0]")
+_FRAMING = b"transfer-encoding"
+
+
 class Misbehaved(KernelError):
     """A plugin's code did what it must not do."""
 
@@ -54,7 +60,9 @@ def handler(function: Any) -> Any:
     async def run(*arguments: Any) -> Reply:
         try:
             reply = await function(*arguments)
-        except SystemExit as error:  # which would end the event loop
+        except (SystemExit, asyncio.CancelledError) as error:  # which would end the event loop, or leave no answer
+            if isinstance(error, asyncio.CancelledError) and _cancelled():
+                raise
             raise Misbehaved(f"it raised {error!r}") from error
         return _sound(reply)
 
@@ -68,9 +76,15 @@ def _sound(reply: Any) -> Reply:
     for what, kind in (("status", int), ("body", bytes), ("headers", list)):
         if not isinstance(getattr(reply, what), kind):
             raise Misbehaved(f"it returned a Reply whose {what} is {getattr(reply, what)!r}, and not {kind.__name__}")
+    if not 200 <= reply.status <= 599:
+        raise Misbehaved(f"it returned a Reply with the status {reply.status!r}")
     for header in reply.headers:
         if [type(part) for part in header] != [bytes, bytes]:
             raise Misbehaved(f"it returned a Reply with the header {header!r}, and not a pair of bytes")
+        if _NO_HEADER.search(header[0]) or not header[0] or _NO_VALUE.search(header[1]):
+            raise Misbehaved(f"it returned a Reply with the header {header!r}, which would end the header or be two")
+        if header[0].lower() == _FRAMING:
+            raise Misbehaved(f"it returned a Reply with the header {header!r}, which the server sets by itself")
     return reply
 
 
@@ -136,7 +150,9 @@ def _guarded_check(plugin: str, function: Any, seconds: float) -> Check:
                 log.error("middleware of plugin %s did not return within %g seconds", plugin, seconds)
                 raise Unavailable from error
             raise Misbehaved(f"middleware of plugin {plugin} raised {error!r}") from error
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _cancelled():
+                raise
             raise Misbehaved(f"middleware of plugin {plugin} raised {error!r}") from error
         if answer is not None:
             raise Misbehaved(f"middleware of plugin {plugin} returned {answer!r}, where it returns nothing")
@@ -217,7 +233,7 @@ async def opened(plugin: Plugin, what: str, make: Callable[[], Any], seconds: fl
             if not hasattr(context, "__aenter__") or not hasattr(context, "__aexit__"):
                 raise Misbehaved(f"it gave {context!r}, and not an async context manager")
             value = await context.__aenter__()
-    except (StorageError, SettingsError):
+    except (StorageUnavailable, DatabaseNotReady, SettingsError):
         raise
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         if isinstance(error, asyncio.CancelledError) and _cancelled():

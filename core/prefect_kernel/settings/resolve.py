@@ -236,7 +236,7 @@ def _kind_text(kind: Any) -> str:
         bool: "true or false",
         int: "a whole number",
         float: "a number",
-        timedelta: "a duration, in seconds or as in PT5M",
+        timedelta: "a duration, as in PT5M or 00:05:00",
         Path: "a path",
     }
     if kind in simple:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from .. import errors
 from .open_sockets import Opened, OpenSockets
@@ -82,6 +82,26 @@ def credentials(header: str | None) -> tuple[str, str] | None:
         return None
 
 
+async def _answer(way: Authenticator, asked: Awaitable[Caller | None], seconds: float | None) -> Caller | None:
+    """What an authenticator says; one of a third party's has `seconds` for it, and what is no answer lets nobody in."""
+    if seconds is None:
+        return await asked
+    try:
+        async with asyncio.timeout(seconds):
+            caller: Any = await asked
+    except (SystemExit, asyncio.CancelledError) as error:  # which would end the event loop, or this request's task
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        raise errors.KernelError(f"authenticator {way.name} raised {error!r}") from error
+    named = isinstance(caller, Caller) and isinstance(getattr(caller, "name", None), str)
+    if caller is not None and not (named and caller.permission in _RANK):
+        said = f"authenticator {way.name} gave {caller!r}, and not a web.Caller with a name and a permission"
+        raise errors.KernelError(said)
+    found: Caller | None = caller
+    return found
+
+
 class Authentication:
     """All ways of one server, in load order."""
 
@@ -103,8 +123,7 @@ class Authentication:
 
     async def _known(self, request: Request) -> tuple[Caller, Authenticator, float | None]:
         for way, seconds in self._ways:
-            async with asyncio.timeout(seconds):
-                caller = await way.request(request)
+            caller = await _answer(way, way.request(request), seconds)
             if caller is not None:
                 return caller, way, seconds
         raise errors.Unauthorized
@@ -112,10 +131,8 @@ class Authentication:
     async def recognised(self, request: Request) -> bool:
         """Whether somebody is known without anything that they could send by themselves, as behind a proxy."""
         for way, seconds in self._ways:
-            if getattr(way, "ambient", False):
-                async with asyncio.timeout(seconds):
-                    if await way.request(request) is not None:
-                        return True
+            if getattr(way, "ambient", False) and await _answer(way, way.request(request), seconds) is not None:
+                return True
         return False
 
     async def opening(self, socket: WebSocket, request: Request) -> None:
@@ -128,8 +145,7 @@ class Authentication:
     async def socket(self, socket: WebSocket, token: str | None) -> Caller | None:
         """Who has opened a socket; None when nobody knows them. While it is open, they are asked about again."""
         for way, seconds in self._ways:
-            async with asyncio.timeout(seconds):
-                caller = await way.socket(socket, token)
+            caller = await _answer(way, way.socket(socket, token), seconds)
             if caller is not None:
                 self.open_sockets.add(Opened(socket, token, way, seconds, caller))
                 return caller

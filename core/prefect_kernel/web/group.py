@@ -52,10 +52,10 @@ class Endpoint:
     read_query: QueryReader | None = None
 
     def build(self) -> None:
-        """Make the validators; done once at boot."""
-        if self.body is not None:
+        """Make the validators; done once, by the first kernel that serves the endpoint."""
+        if self.body is not None and self.read_body is None:
             self.read_body = BodyReader(self.body, self.embed)
-        if self.query is not None:
+        if self.query is not None and self.read_query is None:
             self.read_query = QueryReader(self.query)
 
 

@@ -96,9 +96,11 @@ class OpenSockets:
                 callers = list(await way.still(kernel, [(opened.socket, opened.token) for opened in those]))
             if len(callers) != len(those):
                 raise RuntimeError(f"it gave {len(callers)} callers for {len(those)} sockets")
+            if odd := [caller for caller in callers if caller is not None and not hasattr(caller, "may")]:
+                raise RuntimeError(f"it gave {odd[0]!r}, which is no caller")
         except errors.StorageUnavailable as error:
             log.warning("open WebSockets cannot be looked after (%s): %s", way.name, error)
-        except Exception:
+        except (Exception, SystemExit):  # a SystemExit would end the event loop
             log.exception("open WebSockets cannot be looked after (%s)", way.name)
         else:
             return callers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -107,6 +108,28 @@ class WebSocket:
         if not self._closed:
             self._closed = True
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+    async def until_gone(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Run what sends, until it ends or the client has gone; what the client says meanwhile is of no interest.
+
+        Without it a handler that waits for something else than the client would not hear that nobody listens any more.
+        """
+        tasks = [asyncio.ensure_future(self._gone()), asyncio.ensure_future(sending)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[1].done():
+                tasks[1].result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _gone(self) -> None:
+        while not self._closed:
+            try:
+                await self.receive()
+            except Disconnected:
+                return
 
     async def handshake(self, *, required: bool = False, reason: str | None = None) -> bool:
         """Prefect's opening: subprotocol `prefect`, then an auth frame that is answered.

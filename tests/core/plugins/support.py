@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from prefect_kernel import hookimpl
 from prefect_kernel.app import Kernel
 from prefect_kernel.plugins import Plugins
 from prefect_kernel.settings import Settings, load
+
+QUICK = {"PREFECT_KERNEL_PLUGIN_TIMEOUT": 0.2}
+"""Settings with which what hangs is given up soon."""
 
 _numbers = itertools.count()
 
@@ -60,3 +64,24 @@ def state(plugins: Plugins, name: str) -> tuple[str, str]:
     """What became of a plugin, and why."""
     (found,) = (plugin for plugin in plugins.known if plugin.name == name)
     return found.state, found.reason
+
+
+def plugin(**hooks: Any) -> Any:
+    """A plugin named acme with these hooks, each given by what it returns."""
+    body: dict[str, Any] = {"__name__": "acme"}
+    for name, declared in hooks.items():
+        body[f"kernel_{name}"] = staticmethod(hookimpl(_returning(declared), specname=f"kernel_{name}"))
+    return type("acme", (), body)()
+
+
+def _returning(declared: Any) -> Any:
+    def hook() -> Any:
+        return declared
+
+    return hook
+
+
+def said(caplog: pytest.LogCaptureFixture, *words: str) -> bool:
+    """Whether one record of the log has all these words, in its message or the error that it shows."""
+    texts = [f"{record.getMessage()} {record.exc_info and record.exc_info[1]!r}" for record in caplog.records]
+    return any(all(word in text for word in words) for text in texts)

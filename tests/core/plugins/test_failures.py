@@ -125,55 +125,36 @@ AT_LOAD = {
     "no hook": ("KERNEL_API = '>=1.0'", "it implements no hook"),
 }
 
-HANGS = "import time; time.sleep(60)"
+MISDEEDS = {
+    "raises": ("raise ValueError('no')", "failed: ValueError: no"),
+    "exits": ("raise SystemExit(3)", "failed: SystemExit: 3"),
+    "hangs": ("import time; time.sleep(60)", "failed: it did not return within 0.3 s"),
+    "raises lines": ("raise ValueError('one\\n\\n  two')", "failed: ValueError: one two"),
+    "raises what cannot be shown": (
+        "raise type('Dumb', (Exception,), {'__str__': lambda self: 1 / 0})",
+        "failed: Dumb$",
+    ),
+    "yields and raises": ("yield from ()\n    raise ValueError", "failed: ValueError"),
+    "returns a word": ("return 'junk'", "returned 'junk', "),
+    "returns a number": ("return 7", "returned 7, "),
+    "returns odd items": ("return [7]", "returned .*7.*, which is not {shape}"),
+    "returns odd items without end": (
+        "import itertools\n    return itertools.count(7)",
+        "returned .*7.*, which is not {shape}",
+    ),
+    "returns a coroutine": (
+        "async def later(): ...\n    return later()",
+        "returned an awaitable; hooks are synchronous",
+    ),
+}
+"""What any hook may do wrong: its body, and what is said after its name."""
 
-AT_CALL = (
-    {f"{name} raises": (hook(name, "raise ValueError('no')"), f"{name} failed: ValueError: no") for name in HOOKS}
-    | {f"{name} exits": (hook(name, "raise SystemExit(3)"), f"{name} failed: SystemExit: 3") for name in HOOKS}
-    | {f"{name} hangs": (hook(name, HANGS), f"{name} failed: it did not return within 0.3 s") for name in HOOKS}
-    | {
-        f"{name} yields and raises": (hook(name, "yield from ()\n    raise ValueError"), f"{name} failed: ValueError")
-        for name in HOOKS
-        if name not in SINGLE
-    }
-    | {f"{name} returns a word": (hook(name, "return 'junk'"), f"{name} returned 'junk', ") for name in HOOKS}
-    | {f"{name} returns a number": (hook(name, "return 7"), f"{name} returned 7, ") for name in HOOKS}
-    | {
-        f"{name} returns odd items without end": (
-            hook(name, "import itertools\n    return itertools.count(7)"),
-            f"{name} returned .*7.*, which is not {SHAPES[name][0]}",
-        )
-        for name in HOOKS
-    }
-    | {
-        f"{name} raises lines": (
-            hook(name, "raise ValueError('one\\n\\n  two')"),
-            f"{name} failed: ValueError: one two",
-        )
-        for name in HOOKS
-    }
-    | {
-        f"{name} raises what cannot be shown": (
-            hook(name, "raise type('Dumb', (Exception,), {'__str__': lambda self: 1 / 0})"),
-            f"{name} failed: Dumb$",
-        )
-        for name in HOOKS
-    }
-    | {
-        f"{name} returns odd items": (
-            hook(name, "return [7]"),
-            f"{name} returned .*7.*, which is not {SHAPES[name][0]}",
-        )
-        for name in HOOKS
-    }
-    | {
-        f"{name} returns a coroutine": (
-            hook(name, "async def later(): ...\n    return later()"),
-            f"{name} returned an awaitable; hooks are synchronous",
-        )
-        for name in HOOKS
-    }
-)
+AT_CALL = {
+    f"{name} {what}": (hook(name, body), f"{name} {said.format(shape=SHAPES[name][0])}")
+    for what, (body, said) in MISDEEDS.items()
+    for name in HOOKS
+    if not (what == "yields and raises" and name in SINGLE)
+}
 
 ODD = {
     "authenticator is a class": ("kernel_authenticators", "[Way]"),
@@ -210,6 +191,14 @@ AT_CALL |= {
 }
 
 AT_CALL |= {
+    "setting with a name of Prefect's": (
+        hook(
+            "kernel_settings",
+            "return [Setting('PREFECT_ACME_DAYS', int, 1, 'Days.')]",
+            HEAD + "from prefect_kernel.settings import Setting\n",
+        ),
+        "PREFECT_ACME_DAYS looks like a setting of Prefect; begin with PREFECT_KERNEL_, or not with PREFECT_",
+    ),
     "migration in one dialect": (
         hook(
             "kernel_migrations",

@@ -148,6 +148,18 @@ def test_rules_of_third_parties_take_the_decision_out_of_the_transaction() -> No
     assert not resolve(POLICY, "own", [("p0", into(quick, after="A"))], trusted).detached
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("befor", "before"), ("cleanups", "cleanup"), ("from_state", "from_states"), ("to_status", "to_states")],
+)
+def test_misspelt_attributes_of_a_rule(wrong: str, meant: str) -> None:
+    """A rule whose hook or filter is misspelt would judge nothing, or everything; helpers may have such names."""
+    with pytest.raises(PolicyError, match=f"rule Odd has {wrong!r}, which rules do not have; did you mean {meant!r}"):
+        order(into(rule("Odd", **{wrong: set()}), after="A"))
+    fine = {"before": print, "cleanup": print, "from_states": {"PENDING"}, "to_states": {"RUNNING"}}
+    assert "Fine" in order(into(rule("Fine", **{**fine, wrong: set()}), after="A"))
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("XYZ"), st.sampled_from(["after", "before"]), st.sampled_from("ABCXYZ")),

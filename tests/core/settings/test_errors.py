@@ -25,7 +25,7 @@ def refusal(environ: dict[str, str], directory: Path) -> str:
         ("PREFECT_SERVER_API_PORT", "abc", "must be a whole number"),
         ("PREFECT_API_DATABASE_ECHO", "maybe", "must be true or false"),
         ("PREFECT_KERNEL_SQLITE_SYNCHRONOUS", "off", "must be one of normal, full"),
-        ("PREFECT_SERVER_EVENTS_RETENTION_PERIOD", "soon", "must be a duration, in seconds or as in PT5M"),
+        ("PREFECT_SERVER_EVENTS_RETENTION_PERIOD", "soon", "must be a duration, as in PT5M or 00:05:00"),
         (
             "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION",
             "1",
@@ -34,7 +34,7 @@ def refusal(environ: dict[str, str], directory: Path) -> str:
         (
             "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD",
             "5",
-            "must be a duration, in seconds or as in PT5M, greater than 3600 seconds",
+            "must be a duration, as in PT5M or 00:05:00, greater than 3600 seconds",
         ),
         (
             "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED",
