@@ -1,4 +1,4 @@
-"""Conditions on texts and JSON arrays that differ between the dialects; lists are one parameter each."""
+"""Conditions on texts and JSON arrays, and JSON as text, which differ between the dialects; lists are one parameter."""
 
 from __future__ import annotations
 
@@ -100,3 +100,21 @@ def _empty_array_postgresql(element: empty_array, compiler: Any, **kw: Any) -> s
 
 
 __all__ = ["array_test", "empty_array", "ilike", "like_any"]
+
+
+class document_text(sa.sql.functions.FunctionElement[str]):  # noqa: N801 - reads as an operator
+    """A JSON column as text. What is a bare number keeps all of its digits: SQLite casts it to fifteen."""
+
+    inherit_cache = True
+    type = sa.Text()
+
+
+@compiles(document_text, SQLITE)
+def _document_text_sqlite(element: document_text, compiler: Any, **kw: Any) -> str:
+    column = compiler.process(element.clauses, **kw)
+    return f"CASE typeof({column}) WHEN 'real' THEN printf('%!.17g', {column}) ELSE CAST({column} AS TEXT) END"
+
+
+@compiles(document_text, POSTGRESQL)
+def _document_text_postgresql(element: document_text, compiler: Any, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AS TEXT)"

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Call, Statement, Unit, by_dialect
+from prefect_kernel.sql.match import document_text
 from prefect_kernel.sql.types import JSON, UUID, Converter, json_from_text
 
 from ..common.lifecycle import lifecycle_event
@@ -44,7 +45,7 @@ def binds(table: sa.Table, names: list[str], prefix: str = "") -> dict[str, sa.B
 
 _FACTS = ["id", "latest_id", "key", "type", "description", "data", "flow_run_id", "task_run_id"]
 _BY_KEY = Statement(
-    sa.select(*(t.c[name] for name in _FACTS if name != "data"), sa.cast(t.c.data, sa.Text)).where(
+    sa.select(*(t.c[name] for name in _FACTS if name != "data"), document_text(t.c.data)).where(
         t.c.key == sa.bindparam("key", type_=sa.String())
     )
 )

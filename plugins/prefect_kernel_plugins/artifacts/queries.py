@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from prefect_kernel.ids import uuid4
 from prefect_kernel.sql import Batch, Call, Statement, Unit, point_read
+from prefect_kernel.sql.match import document_text
 from prefect_kernel.sql.types import SQLITE, UUID, Timestamp, json_from_text, json_to_text, timestamp_to_text
 from prefect_kernel.web import dumps
 
@@ -35,8 +36,8 @@ _HEAD = ["id", "created", "updated", "key", "type", "description", "flow_run_id"
 _NEXT = Statement(
     sa.select(
         *(artifact.c[name] for name in _HEAD),
-        sa.cast(artifact.c.data, sa.Text),
-        sa.cast(artifact.c.metadata_, sa.Text),
+        document_text(artifact.c.data),
+        document_text(artifact.c.metadata_),
     )
     .where(artifact.c.key == sa.bindparam("key", type_=sa.String()), artifact.c.id != _ID)
     .order_by(artifact.c.created.desc())

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql.match import document_text
 from prefect_kernel.sql.types import UUID, Timestamp
 from prefect_kernel.wire import Field, Wire, json_text, stored_json
 
@@ -130,7 +131,7 @@ _ARTIFACTS = Statement(
         artifact.c.key,
         artifact.c.type,
         sa.or_(artifact.c.key.is_(None), artifact_collection.c.id.is_not(None)),
-        sa.case((artifact.c.type == sa.literal_column("'progress'"), sa.cast(artifact.c.data, sa.Text))),
+        sa.case((artifact.c.type == sa.literal_column("'progress'"), document_text(artifact.c.data))),
     )
     .select_from(
         artifact.outerjoin(

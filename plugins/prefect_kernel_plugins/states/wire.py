@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from prefect_kernel.sql.match import document_text
 from prefect_kernel.sql.types import JSON, Timestamp, json_from_text
 from prefect_kernel.transition import DETAIL_DEFAULTS, State
 from prefect_kernel.wire import Derived, Field, Skip, Wire, json_text
@@ -99,7 +100,7 @@ def state_columns(table: sa.Table) -> list[sa.ColumnElement[Any]]:
     `data` in the state itself is of old versions of Prefect, and wins unless it is false in Python's sense.
     """
     c = table.c
-    result, old = sa.cast(artifact.c.data, sa.Text), sa.cast(c.data, sa.Text)
+    result, old = document_text(artifact.c.data), document_text(c.data)
     data = sa.case((c.data.is_(None), result), (old.in_(_FALSY), result), else_=old)
     return [c.id, c.type, c.name, c.timestamp, c.message, data, c.state_details]
 

@@ -67,6 +67,29 @@ def test_the_one_before_is_the_latest_again(kernel: KernelUnderTest) -> None:
     assert kernel.client.delete(f"/artifacts/{made[0]['id']}").status == 404
 
 
+def test_a_number_keeps_its_digits(kernel: KernelUnderTest) -> None:
+    """Wherever data is read as text: a state's result, a graph's progress, and a collection that goes back.
+
+    SQLite stores a bare number as one, and would cast it to fifteen digits.
+    """
+    share, vast = 33.333333333333336, 2.0**70
+    run = kernel.client.post("/task_runs/", json={"task_key": "t", "dynamic_key": "1"}).json()["id"]
+    kernel.client.post(f"/task_runs/{run}/set_state", json={"state": {"type": "SCHEDULED", "data": share}})
+    assert kernel.client.get(f"/task_runs/{run}").json()["state"]["data"] == share
+
+    for data in (share, vast):
+        make(kernel, key="k", data=data)
+        kernel.clock.advance(seconds=1)
+    newest = make(kernel, key="k", data=0.5)
+    assert kernel.client.delete(f"/artifacts/{newest['id']}").status == 204
+    assert kernel.client.get("/artifacts/k/latest").json()["data"] == vast
+
+    flow_run = kernel.flow_run()["id"]
+    make(kernel, type="progress", data=share, flow_run_id=flow_run)
+    [shown] = kernel.client.get(f"/flow_runs/{flow_run}/graph-v2").json()["artifacts"]
+    assert shown["data"] == share
+
+
 def test_changes_reach_the_collection(kernel: KernelUnderTest) -> None:
     """Of the latest artifact only; what is not given stays."""
     old, new = make(kernel, key="k", data=1), make(kernel, key="k", data=2, description="d")
