@@ -136,15 +136,15 @@ class Kernel:
     def _add_group(self, plugin: str, group: Group) -> None:
         self.groups.append(group)
         base = "" if group.root else self.api
+        guard = plugin not in self.plugins.trusted
         for endpoint in group.endpoints:
-            if plugin not in self.plugins.trusted:
+            if guard:
                 endpoint.handler = guarding.handler(endpoint.handler)
             self.dispatcher.endpoints.add(endpoint.method, base + endpoint.path, self._surrounded(endpoint))
         if group.fallback is not None:
-            guard = plugin not in self.plugins.trusted
             self.dispatcher.fallback = guarding.fallback(group.fallback) if guard else group.fallback
         for socket in group.websockets:
-            if plugin not in self.plugins.trusted:
+            if guard:
                 socket.handler = guarding.websocket(socket.handler)
             self.dispatcher.websockets.add("WS", base + socket.path, socket)
 
@@ -249,9 +249,10 @@ class Kernel:
         if self.blueprints:
             await self.quart.startup()
             self._stack.push_async_callback(self.quart.shutdown)
-        for plugin in self.plugins.loaded:
-            for lifespan in plugin.declared.get("kernel_lifespans", ()):
-                await enter(guarding.lifespan(plugin, lifespan, self))
+        with guarding.reaching(settings.shown_database_url):
+            for plugin in self.plugins.loaded:
+                for lifespan in plugin.declared.get("kernel_lifespans", ()):
+                    await enter(guarding.lifespan(plugin, lifespan, self))
         self.supervisor.start(self._wanted_services(services), paused=paused)
         self._stack.push_async_callback(self.supervisor.stop)
 
@@ -339,7 +340,11 @@ def _plugin_health(plugin: Plugin) -> dict[str, Any]:
 
 
 def _service(kind: type[Service], kernel: Kernel) -> Service:
-    interval: Any = kind.every(kernel.settings)
+    service = kind(kernel)
+    interval: Any = service.interval
     if not isinstance(interval, int | float) or not 0 < interval < inf:
         raise errors.KernelError(f"it wants to run every {interval!r} seconds")
-    return kind(kernel)
+    jitter: Any = kind.jitter
+    if not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+        raise errors.KernelError(f"its jitter is {jitter!r}, and not a share between 0 and 1")
+    return service

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prefect_kernel.errors import KernelError
+from prefect_kernel.ports.server import ending
 
 log = logging.getLogger("prefect_kernel.workers")
 
@@ -24,7 +25,6 @@ EX_CONFIG = 78
 STEADY = 10.0
 """A worker that lived for so many seconds is restarted at once, others after a pause that doubles."""
 MAX_PAUSE = 10.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 @dataclass(slots=True)
@@ -39,16 +39,17 @@ class _Worker:
 
 
 def run_workers(count: int, target: Callable[[int], None], *, patience: float = 30.0) -> int:
-    """Run `target(index)` in each of `count` processes until SIGTERM or SIGINT; give the exit status for this process.
+    """Run `target(index)` in each of `count` processes until a signal ends this one; give its exit status.
 
     A worker that dies is replaced. The signal is passed on; workers that have not ended `patience` seconds later are
     killed. When a worker ends with a KernelError, the sentence is printed, all are stopped, and the status is 1. Must
     be called from the main thread, before there are other threads or an event loop.
     """
     lifeline = os.pipe()  # its end tells the workers that the parent is gone
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signals = (*ending(), signal.SIGCHLD)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        return _Supervisor(count, target, patience, lifeline, before).run()
+        return _Supervisor(count, target, patience, lifeline, signals, before).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for end in lifeline:
@@ -62,9 +63,11 @@ class _Supervisor:
         target: Callable[[int], None],
         patience: float,
         lifeline: tuple[int, int],
+        signals: tuple[signal.Signals, ...],
         mask: set[signal.Signals | int],
     ) -> None:
         self._target, self._patience, self._lifeline, self._mask = target, patience, lifeline, mask
+        self._signals = signals
         self._workers = [_Worker(index) for index in range(count)]
         self._status = 0
         self._kill_at: float | None = None  # set when stopping
@@ -83,8 +86,8 @@ class _Supervisor:
                 log.warning("Killing %d workers that did not end in time.", len(running))
                 self._signal(signal.SIGKILL)
                 self._kill_at = now + self._patience
-            received = signal.sigtimedwait(_SIGNALS, self._next_look(now))
-            if received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT):
+            received = signal.sigtimedwait(self._signals, self._next_look(now))
+            if received is not None and received.si_signo != signal.SIGCHLD:
                 self._stop()
             self._reap()
 
@@ -113,7 +116,7 @@ class _Supervisor:
             os._exit(status)
 
     def _be_worker(self, index: int) -> int:
-        for number in _SIGNALS:
+        for number in self._signals:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         reading, writing = self._lifeline

@@ -20,6 +20,10 @@ from ..errors import KernelError
 from ..settings import Settings, load
 
 STOP_SECONDS = 30.0
+QUIET_SECONDS = 10.0
+"""After which it is said that a start takes long: the upgrade of a large database may."""
+_READY = {"server": "API ", "services": "Services "}
+"""How the line begins that is printed when everything is open."""
 _SAYS = {
     "server": ("The server runs", "The server ended", "No server runs", "`prefect-kernel server stop` ends it"),
     "services": (
@@ -34,37 +38,66 @@ def _pid_file(settings: Settings, what: str) -> Path:
 
 
 def _running(path: Path) -> int | None:
-    """The process that a file names, when it runs."""
+    """The process that a file names, when it runs, and is a server: the number may be another process's by now."""
     try:
         pid = int(path.read_text("ascii"))
         os.kill(pid, 0)
-    except (OSError, ValueError):
+        return pid if pid > 0 and _is_ours(pid) else None
+    except (OSError, ValueError, OverflowError):
         return None
-    return pid
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether a process is Prefect's or the kernel's, where the system tells. One that has only just begun may be."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return not Path("/proc/self/cmdline").exists()
+    return b"prefect" in command
 
 
 def start(what: str, arguments: Sequence[str]) -> None:
-    """Start a process of its own, and return when it lives; its output goes to a file in PREFECT_HOME."""
+    """Start a process of its own, and return once it has opened everything; its output goes to a file in PREFECT_HOME.
+
+    Raises KernelError, with what it said last, when it ends before that.
+    """
     settings = load()
     path = _pid_file(settings, what)
     runs, ended, _, ends = _SAYS[what]
     if (pid := _running(path)) is not None:
         raise KernelError(f"{runs} in the background already (process {pid}, {path}); {ends}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     output = path.with_suffix(".log")
-    with output.open("ab") as log:
-        command = [sys.executable, "-m", "prefect_kernel", *arguments]
-        process = subprocess.Popen(  # noqa: S603 - our own command line
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-    path.write_text(str(process.pid), "ascii")
-    time.sleep(0.5)
-    if process.poll() is not None:
-        path.unlink(missing_ok=True)
-        told = output.read_text("utf-8", "replace").splitlines()[-3:]
-        raise KernelError(f"{ended} at once:\n" + "\n".join(told))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("ab") as log:
+            said_before = log.tell()
+            command = [sys.executable, "-m", "prefect_kernel", *arguments]
+            process = subprocess.Popen(  # noqa: S603 - our own command line
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        path.write_text(str(process.pid), "ascii")
+    except OSError as error:
+        raise KernelError(f"Nothing can be started from {path.parent}: {error}") from error
+    patience = time.monotonic() + QUIET_SECONDS
+    while not (lines := _said(output, said_before)) or not any(line.startswith(_READY[what]) for line in lines):
+        if process.poll() is not None:
+            path.unlink(missing_ok=True)
+            lines = [line.removeprefix("Error: ") for line in _said(output, said_before)[-3:]]
+            told = "\n".join(lines) or f"It said nothing (exit status {process.returncode})."
+            raise KernelError(f"{ended} while starting:\n{told}")
+        if time.monotonic() > patience:
+            patience = float("inf")
+            click.echo(f"Process {process.pid} is not ready yet; it says why in {output}", err=True)
+        time.sleep(0.05)
     click.echo(f"{runs} in the background (process {process.pid}); {ends}.")
     click.echo(f"Output    {output}")
+
+
+def _said(output: Path, since: int) -> list[str]:
+    """The lines of the output since a place in it."""
+    with output.open("rb") as log:
+        log.seek(since)
+        return log.read().decode("utf-8", "replace").splitlines()
 
 
 def stop(what: str) -> None:

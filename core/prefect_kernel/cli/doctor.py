@@ -18,7 +18,7 @@ import click
 import sqlalchemy as sa
 
 from ..app import Kernel
-from ..errors import KernelError, PluginError, StorageUnavailable
+from ..errors import KernelError, PluginError, StorageUnavailable, told
 from ..plugins import Plugins
 from ..ports.server import loop_factory
 from ..settings import Settings
@@ -39,10 +39,10 @@ class Report:
     def __init__(self) -> None:
         self.failed = False
 
-    def add(self, what: str, state: str, told: str, advice: str = "") -> None:
+    def add(self, what: str, state: str, said: str, advice: str = "") -> None:
         """Print a finding: `ok`, `warn`, `FAIL`, or `-` for what could not be looked at."""
         self.failed |= state == FAIL
-        click.echo(f"{state:>4}  {what:<10} {told}")
+        click.echo(f"{state:>4}  {what:<10} {said}")
         for line in advice.splitlines():
             click.echo(f"{'':>4}  {'':<10} → {line}")
 
@@ -126,7 +126,7 @@ async def _database(report: Report, kernel: Kernel) -> None:
         report.add("database", FAIL, error.message, "Is it up, and is PREFECT_SERVER_DATABASE_CONNECTION_URL right?")
         return
     except KernelError as error:
-        report.add("database", FAIL, error.message, "`prefect-kernel database upgrade` makes or upgrades the schema.")
+        report.add("database", FAIL, error.message)  # it says itself what to run, and an upgrade is not always right
         return
     report.add("database", OK, f"{kernel.settings.shown_database_url}: {said}")
     async with AsyncExitStack() as stack:
@@ -236,7 +236,7 @@ async def _broker(report: Report, kernel: Kernel) -> None:
             report.add(
                 "broker",
                 FAIL,
-                f"{driver.name} cannot be reached: {type(error).__name__}: {error}",
+                f"{driver.name} cannot be reached: {told(error)}",
                 "Servers serve without it; until it is back, live streams look into the database every few seconds.",
             )
             return

@@ -17,6 +17,13 @@ from ..ports.server import Address, ServeConfig, ServerRunner, loop_factory, ope
 from ..settings import Settings
 from .setup import prepare
 
+_LEEWAY = 2.0
+"""Seconds that an idle connection is kept beyond the setting.
+
+Prefect's client drops idle connections after the same 5 s that are the setting's default, and a request that it sends
+in the moment in which the server closes is lost. So the client is the one that closes, even on a crowded machine.
+"""
+
 
 def run(
     host: str | None,
@@ -86,7 +93,7 @@ def serve_config(settings: Settings) -> ServeConfig:
     return ServeConfig(
         host=api.host,
         port=api.port,
-        keep_alive_timeout=float(api.keepalive_timeout),
+        keep_alive_timeout=api.keepalive_timeout + _LEEWAY,
         header_timeout=settings.kernel.header_timeout_seconds,
         max_header_size=settings.kernel.max_header_bytes,
         body_timeout=settings.kernel.body_timeout_seconds,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,26 +11,19 @@ import orjson
 
 from ..app import Kernel
 from ..ports.server import loop_factory, stop_on_signals
-from ..services import Service
 from .setup import prepare, table
-
-
-def _kinds(kernel: Kernel) -> Iterator[type[Service]]:
-    for plugin in kernel.plugins.loaded:
-        yield from plugin.declared.get("kernel_services", ())
 
 
 def show_services(*, as_json: bool) -> None:
     """List services."""
     kernel = Kernel(prepare())
-    rows: list[dict[str, Any]] = [
-        {
-            "name": kind.name,
-            "enabled": kind.enabled(kernel.settings),
-            "description": (inspect.getdoc(kind) or "").split("\n", 1)[0],
-        }
-        for kind in _kinds(kernel)
-    ]
+    rows: list[dict[str, Any]] = []
+    for plugin in kernel.plugins.loaded:
+        for kind in plugin.declared.get("kernel_services", ()):
+            with kernel.plugins.blaming(plugin, f"service {kind.name} cannot be listed"):
+                enabled = bool(kind.enabled(kernel.settings))
+            description = (inspect.getdoc(kind) or "").split("\n", 1)[0]
+            rows.append({"name": kind.name, "enabled": enabled, "description": description})
     if as_json:
         click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return

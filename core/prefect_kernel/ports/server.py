@@ -10,6 +10,7 @@ import asyncio
 import errno
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -189,9 +190,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def ending() -> list[signal.Signals]:
+    """The signals that end a server in good order; SIGHUP, too, unless the process was told to outlive its terminal."""
+    found = [signal.SIGTERM, signal.SIGINT]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+        found.append(signal.SIGHUP)
+    return found
+
+
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Set `stop` on SIGTERM and SIGINT of this process; must run in the event loop of the main thread."""
+    """Set `stop` on SIGTERM, SIGINT or SIGHUP of this process; must run in the event loop of the main thread."""
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for number in ending():
         with suppress(NotImplementedError):
-            loop.add_signal_handler(name, stop.set)
+            loop.add_signal_handler(number, stop.set)

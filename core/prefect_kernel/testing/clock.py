@@ -24,6 +24,9 @@ class SettableClock:
 
     async def sleep(self, seconds: float) -> None:
         """Return once the clock was moved by `seconds`."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleepers.append((self._now + timedelta(seconds=seconds), future))
         await future

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -40,4 +41,12 @@ class LoopThread:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine to its end, and give its value or raise its error."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        done, _ = wait([future], PATIENCE)
+        if not done:
+            future.cancel()
+            name = getattr(coroutine, "__qualname__", repr(coroutine))
+            raise TimeoutError(
+                f"{name} did not end within {PATIENCE:g} seconds; the clock stands still unless it is moved"
+            )
+        return future.result()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect_kernel import web
+from prefect_kernel.errors import SettingsError
 
-from . import PROXIES
+from . import HOSTS, PROXIES
 from .peers import Networks, address_of, believe
 
 _JSON = (b"content-type", b"application/json")
@@ -50,11 +52,20 @@ def bucket_of(client: Any) -> str:
     return str(client[0]) if address is None else str(address)
 
 
+_HOST = re.compile(r"\*|(\*\.)?[^\s*/:\[\]]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+
+
 class Front:
     """What is asked about every request and every WebSocket."""
 
     def __init__(self, *, proxies: Sequence[str], hosts: Sequence[str], rate: float, burst: int, api: str) -> None:
         self._trusted = Networks(proxies, PROXIES) if proxies else None
+        for host in hosts:
+            if _HOST.fullmatch(host) is None:
+                raise SettingsError(
+                    f"{HOSTS}: {host!r} is no name that a server is asked for by; give names without ports, such as "
+                    "flows.example.com, *.example.com or [::1], separated by commas."
+                )
         names = [host.lower() for host in hosts if host != "*"]
         self._any_host = len(names) < len(hosts) or not hosts
         self._hosts = {name for name in names if not name.startswith("*.")}

@@ -1,10 +1,20 @@
 """The endpoints that every client asks first."""
 
+import asyncio
+
 from prefect_kernel import web
 from prefect_kernel.errors import StorageError
 from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
 
 from .group import group
+
+PATIENCE = 4.0
+"""Seconds for the database to answer a probe; many probes themselves wait for five."""
+
+
+def _heard(ping: asyncio.Future[None]) -> None:
+    if not ping.cancelled():
+        ping.exception()  # or asyncio reports that nobody has looked at it
 
 
 @group.get("/health", permission="read", open_=True, versioned=False, response=bool)
@@ -16,10 +26,12 @@ async def health(request: web.Request) -> web.Reply:
 @group.get("/ready", permission="read", open_=True)
 async def ready(request: web.Request) -> web.Reply:
     """Say whether requests that need the database can be answered."""
-    try:
-        await request.kernel.storage.ping()
-    except StorageError:
+    ping = asyncio.ensure_future(request.kernel.storage.ping())
+    ping.add_done_callback(_heard)
+    await asyncio.wait({ping}, timeout=PATIENCE)  # it is not cancelled: that, too, would wait for the database
+    if not ping.done() or isinstance(ping.exception(), StorageError):
         return web.raw(b'{"message":"Database is not available"}', 503)
+    ping.result()
     if request.kernel.stalled:
         return web.json({"message": f"Services have stalled: {', '.join(request.kernel.stalled)}"}, 503)
     return web.raw(b'{"message":"OK"}')

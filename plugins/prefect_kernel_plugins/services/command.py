@@ -23,8 +23,9 @@ def list_services() -> None:
     rows = []
     for plugin in kernel.plugins.loaded:
         for kind in plugin.declared.get("kernel_services", ()):
-            wanted = "enabled" if kind.enabled(kernel.settings) else "disabled"
-            rows.append((kind.name, wanted, f"{kind.every(kernel.settings):g} s", kind.setting or "-"))
+            with kernel.plugins.blaming(plugin, f"service {kind.name} cannot be listed"):
+                wanted = "enabled" if kind.enabled(kernel.settings) else "disabled"
+                rows.append((kind.name, wanted, f"{kind.every(kernel.settings):g} s", kind.setting or "-"))
     table(sorted(rows))
 
 

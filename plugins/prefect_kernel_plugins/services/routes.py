@@ -14,7 +14,7 @@ def described(service: Service) -> dict[str, Any]:
     return {
         **service.health(),
         "setting": service.setting or None,
-        "interval_seconds": service.every(service.kernel.settings),
+        "interval_seconds": service.interval,
         "jitter": service.jitter,
         "backoff_seconds": service.backoff,
     }

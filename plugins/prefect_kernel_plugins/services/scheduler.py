@@ -164,7 +164,7 @@ class RecentDeploymentsScheduler(Scheduler):
         # A little further back than the last round, for what changed while that was under way; and back to the last
         # round that succeeded, for what changed while rounds failed.
         now = self.kernel.clock.now()
-        since = now - timedelta(seconds=self.every(self.kernel.settings) + 1)
+        since = now - timedelta(seconds=self.interval + 1)
         if self.last_success is not None:
             since = max(min(since, self.last_success - timedelta(seconds=1)), now - timedelta(hours=1))
         await self._schedule(RECENT, since=since)

@@ -125,8 +125,10 @@ def translate(error: Exception) -> Exception:
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,  # the connection broke at a moment that the driver was not prepared for
     )
+    if isinstance(error, TimeoutError) and not str(error):
+        return errors.StorageUnavailable("TimeoutError: it does not answer in time")
     if isinstance(error, away):
-        return errors.StorageUnavailable(f"{type(error).__name__}: {error}")
+        return errors.StorageUnavailable(errors.told(error))
     if isinstance(error, asyncpg.PostgresError):
         return errors.StorageError(str(error))
     return error

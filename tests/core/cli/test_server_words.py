@@ -40,6 +40,42 @@ class Commands:
         return done.stdout + done.stderr
 
 
+SLOW = """
+import asyncio, os
+from contextlib import asynccontextmanager
+from prefect_kernel import hookimpl
+
+@asynccontextmanager
+async def opened(kernel):
+    await asyncio.sleep(float(os.environ["ACME_SECONDS"]))
+    if os.environ.get("ACME_FAILS"):
+        raise RuntimeError("no luck")
+    yield
+
+@hookimpl
+def kernel_lifespans():
+    return [opened]
+"""
+"""A plugin that takes its time to open, and may fail then."""
+
+
+ODD = """
+from prefect_kernel import Service, hookimpl
+
+class Odd(Service):
+    name = "odd-one"
+    async def tick(self): ...
+    @classmethod
+    def every(cls, settings): return 1
+    @classmethod
+    def enabled(cls, settings): return 1 / 0
+
+@hookimpl
+def kernel_services(settings):
+    return [Odd]
+"""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Commands]:
     """Commands; what was left in the background is ended."""
@@ -72,6 +108,33 @@ def test_in_the_background(run: Commands) -> None:
     began = time.monotonic()
     assert "does not answer" in run("server", "status", "--wait", "--timeout", "1", code=1)
     assert time.monotonic() - began >= 1
+
+
+def test_a_start_in_the_background_ends_when_the_server_answers(run: Commands, tmp_path: Path) -> None:
+    """However long it takes to open; the process in an old file of a number that is somebody else's now is let be."""
+    slow = tmp_path / "slow.py"
+    slow.write_text(SLOW)
+    (tmp_path / "server.pid").write_text(str(os.getppid()))
+    assert "No server" in run("server", "stop", code=1)
+    (tmp_path / "server.pid").write_text(str(os.getppid()))
+    env: dict[str, Any] = {"PREFECT_KERNEL_PLUGINS": str(slow), "ACME_SECONDS": "1.5"}
+    began = time.monotonic()
+    run("server", "start", "-b", "--port", str(run.port), **env)
+    assert time.monotonic() - began > 1.5
+    assert "answers" in run("server", "status")
+    run("server", "stop")
+
+
+@pytest.mark.parametrize("words", [["server", "start"], ["services", "start"]], ids=" ".join)
+def test_a_start_in_the_background_that_fails(run: Commands, words: list[str], tmp_path: Path) -> None:
+    """It is told, with the reason, also when the process lives for a while before it fails."""
+    slow = tmp_path / "slow.py"
+    slow.write_text(SLOW)
+    env: dict[str, Any] = {"PREFECT_KERNEL_PLUGINS": str(slow), "ACME_SECONDS": "1.5", "ACME_FAILS": "1"}
+    said = run(*words, "--background", code=1, **env)
+    assert "ended while starting" in said
+    assert "\nError: plugin slow: lifespan opened failed: RuntimeError: no luck" in said
+    assert not list(tmp_path.glob("*.pid"))
 
 
 @pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
@@ -117,6 +180,14 @@ def test_services(run: Commands, words: tuple[str, ...]) -> None:
     assert "No services" in run(*words, "stop", code=1)
 
 
+@pytest.mark.parametrize("words", [["services", "ls"], ["server", "services", "ls"]], ids=" ".join)
+def test_a_service_that_cannot_be_listed(run: Commands, words: list[str], tmp_path: Path) -> None:
+    """It is told which one, and whose."""
+    (tmp_path / "odd.py").write_text(ODD)
+    said = run(*words, code=1, PREFECT_KERNEL_PLUGINS=str(tmp_path / "odd.py"))
+    assert "plugin odd: service odd-one cannot be listed: ZeroDivisionError: division by zero" in said
+
+
 def test_config_view(run: Commands) -> None:
     """What was set is shown, secrets are not."""
     said = run("config", "view", PREFECT_SERVER_API_AUTH_STRING="secret:word", PREFECT_SERVER_API_PORT="4999")
@@ -134,3 +205,16 @@ def test_a_doctor_without_a_database(run: Commands) -> None:
     assert "database upgrade" not in said
     assert "secret" not in said
     assert "database upgrade" in run("doctor", code=1)
+
+
+def test_a_doctor_of_a_database_that_no_upgrade_helps(run: Commands, sqlite_url: str) -> None:
+    """What a newer Prefect has made is not brought up to date by us: the doctor says what to do, and nothing else."""
+    import sqlite3
+
+    env: dict[str, Any] = {"PREFECT_API_DATABASE_CONNECTION_URL": sqlite_url}
+    run("database", "upgrade", **env)
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite+aiosqlite:///")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    said = run("doctor", code=1, **env)
+    assert "prefect server database downgrade" in said
+    assert "prefect-kernel database upgrade" not in said

@@ -154,10 +154,19 @@ def test_the_clock_stands_still_and_wakes_sleepers_in_order() -> None:
 
     with LoopThread() as loop:
         assert clock.now() == clock.now() == BEGIN
+        loop.run(clock.sleep(0))
         loop.run(story())
     assert woken == [10, 20, 30]
     with pytest.raises(ValueError, match="Time does not go back"):
         clock.set(BEGIN)
+
+
+def test_what_waits_for_ever_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a clock that nobody moves is told what does not end."""
+    monkeypatch.setattr("prefect_kernel.testing.loop.PATIENCE", 0.1)
+    clock = SettableClock()
+    with LoopThread() as loop, pytest.raises(TimeoutError, match=r"SettableClock.sleep did not end within 0.1 seconds"):
+        loop.run(clock.sleep(5))
 
 
 def test_the_example_passes_its_own_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,6 +137,13 @@ def test_hosts(make_kernel: MakeKernel) -> None:
     assert talk(kernel, "/api/mirror/socket", host="x.lan")[0] == ("accept", None)
 
 
+@pytest.mark.parametrize("host", ["a.com b.com", "a.com:4200", "http://a.com", "::1", "a.*.com", "*a.com"])
+def test_hosts_that_nobody_asks_for(make_kernel: MakeKernel, host: str) -> None:
+    """What could never match is told at the start, not found out by everybody being refused."""
+    with pytest.raises(SettingsError, match=r"PREFECT_KERNEL_ALLOWED_HOSTS: .* is no name"):
+        make_kernel(settings={"PREFECT_KERNEL_ALLOWED_HOSTS": f"flows.example.com,{host}"})
+
+
 def test_requests_per_second(make_kernel: MakeKernel) -> None:
     """One client that asks too often is told when to come back; others are not concerned."""
     settings = {"PREFECT_KERNEL_RATE_LIMIT": 0.01, "PREFECT_KERNEL_RATE_LIMIT_BURST": 3}

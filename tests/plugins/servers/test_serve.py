@@ -89,7 +89,7 @@ def test_what_came_while_it_was_suspended_is_answered(server: ServerFactory, sql
                 client.sendall(head)
                 time.sleep(0.01)  # the first has woken the server's poll, which stops with it as its only event
                 client.sendall(b"{}")
-            time.sleep(1.3)  # all idle for too long, as far as the server has read
+            time.sleep(3.3)  # all idle for too long, as far as the server has read
         finally:
             os.kill(kernel.process.pid, signal.SIGCONT)
         for client in clients:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_kernel.ports.server import ending
 from tests.plugins.servers.support import PATIENCE, Wire
 
 PROGRAM = Path(__file__).with_name("worker_program.py")
@@ -79,11 +80,11 @@ async def program(count: int, mode: str = "serve") -> AsyncIterator[Program]:
         process._transport.close()  # type: ignore[attr-defined]  # else the pipes are reported as leaked
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("count", [0, 2], ids=["alone", "workers"])
 @pytest.mark.asyncio
 async def test_signal_drains(number: signal.Signals, count: int) -> None:
-    """SIGTERM and SIGINT let a request under way finish, refuse new connections, and end with status 0."""
+    """SIGTERM, SIGINT and SIGHUP let a request under way finish, refuse new connections, and end with status 0."""
     async with program(count) as running:
         wire = await running.ask("/slow")
         busy = await running.expect("begun")
@@ -97,6 +98,16 @@ async def test_signal_drains(number: signal.Signals, count: int) -> None:
         assert await running.ended() == (0, "")
         with pytest.raises(ConnectionError):
             await running.ask()
+
+
+def test_what_ends_a_server() -> None:
+    """A terminal that is closed ends it in good order, unless it was started to outlive that (`nohup`)."""
+    assert signal.SIGHUP in ending()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending() == [signal.SIGTERM, signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.asyncio
