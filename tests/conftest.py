@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from tests.support import services
@@ -37,6 +38,11 @@ __all__ = [
     "server",
     "sqlite_url",
 ]
+
+
+# Examples may take as long as a busy machine needs: what is measured there is not the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,13 @@
-"""Run by the interop tests with the unmodified client: a flow with tasks, a subflow, retries, logs, events, tags."""
+"""Run by the interop tests with the unmodified client: a flow with tasks, a subflow, retries, logs, events, tags.
+
+Before it, what `script_secrets.py` does with the same arguments.
+"""
 
 from __future__ import annotations
 
+import sys
+
+import script_secrets
 from prefect import flow, get_run_logger, tags, task
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
@@ -54,6 +60,7 @@ def failing() -> None:
 
 
 if __name__ == "__main__":
+    script_secrets.run(sys.argv[1:])
     with tags("interop"):
         assert outer(3, {"a": [1, 2.5, None], "\N{SNOWMAN}": {"big": 2**60}}) == "6 done Failed"
     assert failing(return_state=True).is_failed()

@@ -17,6 +17,8 @@ from tests.support.reference import ReferenceServer, run_client
 pytestmark = [pytest.mark.reference, pytest.mark.timeout(240)]
 
 SCRIPT = Path(__file__).with_name("script_flow.py")
+SECRETS = Path(__file__).with_name("script_secrets.py")
+KEY = "JXNvbWUta2V5LW9mLTMyLWJ5dGVzLWZvci10ZXN0cyE="
 ReferenceFactory = Callable[..., ReferenceServer]
 
 
@@ -38,19 +40,24 @@ def test_prefect_goes_on_with_the_kernels_database(
     database_url: str,
     tmp_path: Path,
 ) -> None:
-    """Flows that ran in the kernel are all there when Prefect starts on its database, and the other way round."""
-    kernel = server(database_url)
-    run_client(reference_python, SCRIPT, kernel.api_url, tmp_path / "first")
+    """Flows that ran in the kernel are all there when Prefect starts on its database, and the other way round.
+
+    So are secrets of blocks, encrypted with a key that both servers are given.
+    """
+    key = {"PREFECT_SERVER_ENCRYPTION_KEY": KEY}
+    kernel = server(database_url, env=key)
+    run_client(reference_python, SCRIPT, kernel.api_url, tmp_path / "first", "save", "by-kernel", "load", "by-kernel")
     with Reader(kernel.api_url) as reader:
         reader.wait_for_events(told(1))
         by_kernel = reader.everything()
     assert by_kernel["counts"] == [3, 3, 6]
     kernel.stop()
 
-    prefect = reference_server(database_url)
+    prefect = reference_server(database_url, env=key)
     with Reader(prefect.api_url) as reader:
         assert_same(by_kernel, reader.everything())
-        run_client(reference_python, SCRIPT, prefect.api_url, tmp_path / "second")
+        secrets = ("load", "by-kernel", "save", "by-prefect", "load", "by-prefect")
+        run_client(reference_python, SCRIPT, prefect.api_url, tmp_path / "second", *secrets)
         reader.wait_for_events(told(2))
         by_prefect = reader.everything()
     assert by_prefect["counts"] == [3, 6, 12]
@@ -59,6 +66,7 @@ def test_prefect_goes_on_with_the_kernels_database(
     kernel.start()
     with Reader(kernel.api_url) as reader:
         assert_same(by_prefect, reader.everything())
+    run_client(reference_python, SECRETS, kernel.api_url, tmp_path / "third", "load", "by-kernel", "load", "by-prefect")
 
 
 def test_the_kernel_goes_on_with_prefects_database(
@@ -70,10 +78,13 @@ def test_the_kernel_goes_on_with_prefects_database(
 ) -> None:
     """A database that Prefect made is read by the kernel as Prefect read it, and flows run in it.
 
-    A kernel that may not change schemas at its start says in one sentence what to run, and works after it.
+    A kernel that may not change schemas at its start says in one sentence what to run, and works after it. Either
+    server reads the other's secrets with the key that Prefect has put into the database.
     """
     prefect = reference_server(database_url)
-    run_client(reference_python, SCRIPT, prefect.api_url, tmp_path / "first")
+    run_client(
+        reference_python, SCRIPT, prefect.api_url, tmp_path / "first", "save", "by-prefect", "load", "by-prefect"
+    )
     with Reader(prefect.api_url) as reader:
         reader.wait_for_events(told(1))
         by_prefect = reader.everything()
@@ -86,9 +97,14 @@ def test_the_kernel_goes_on_with_prefects_database(
     kernel = server(database_url, env=hands_off)
     with Reader(kernel.api_url) as reader:
         assert_same(by_prefect, reader.everything())
-        run_client(reference_python, SCRIPT, kernel.api_url, tmp_path / "second")
+        secrets = ("load", "by-prefect", "save", "by-kernel", "load", "by-kernel")
+        run_client(reference_python, SCRIPT, kernel.api_url, tmp_path / "second", *secrets)
         reader.wait_for_events(told(2))
         assert reader.everything()["counts"] == [3, 6, 12]
+    kernel.stop()
+
+    again = reference_server(database_url)
+    run_client(reference_python, SECRETS, again.api_url, tmp_path / "third", "load", "by-prefect", "load", "by-kernel")
 
 
 def upgrade_database(url: str, home: Path) -> None:

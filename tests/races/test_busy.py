@@ -59,4 +59,6 @@ def test_a_crowd_on_the_default_settings_is_never_refused(server: ServerFactory,
         crowd.together(CLIENTS, live)
         assert seen == {201: CLIENTS * 12}
         assert len(crowd.database.select("flow_run", {"state_type": "COMPLETED"})) == CLIENTS * 3
-        assert len(crowd.database.select("flow_run_state", {})) == CLIENTS * 12
+        states = crowd.database.select("flow_run_state", {}, columns=["name"])
+        # On a crowded machine runs wait until they are late, as the service says that is part of the default settings.
+        assert len([state for state in states if state["name"] != "Late"]) == CLIENTS * 12

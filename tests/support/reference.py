@@ -151,7 +151,7 @@ def run_client(
     script: str | Path,
     api_url: str,
     directory: Path,
-    *,
+    *arguments: str,
     env: Mapping[str, str] | None = None,
     timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
@@ -161,7 +161,7 @@ def run_client(
         (directory / "script.py").write_text(script)
         script = directory / "script.py"
     done = subprocess.run(
-        [python, script],
+        [python, script, *arguments],
         cwd=directory,
         env=clean_environment(directory / "home", PREFECT_API_URL=api_url, **(env or {})),
         stdin=subprocess.DEVNULL,

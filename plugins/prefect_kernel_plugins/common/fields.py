@@ -24,15 +24,18 @@ from . import moments
 
 
 class Input(BaseModel):
-    """Base of request bodies: unknown keys are refused, as the reference does."""
+    """Base of request bodies: unknown keys are refused, as the reference does.
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ser_json_timedelta="float")
+    What validates them is built with the first request that has one, and not for all of them at the start.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", ser_json_timedelta="float", defer_build=True)
 
 
 class Lenient(BaseModel):
     """Base of nested objects whose unknown keys are ignored."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", ser_json_timedelta="float")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", ser_json_timedelta="float", defer_build=True)
 
 
 def _storable(text: str) -> str:
