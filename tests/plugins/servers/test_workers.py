@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -80,6 +80,15 @@ async def program(count: int, mode: str = "serve") -> AsyncIterator[Program]:
         process._transport.close()  # type: ignore[attr-defined]  # else the pipes are reported as leaked
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """A terminal that can be closed, also where the tests themselves were told to outlive theirs (`nohup`)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("count", [0, 2], ids=["alone", "workers"])
 @pytest.mark.asyncio
@@ -100,14 +109,12 @@ async def test_signal_drains(number: signal.Signals, count: int) -> None:
             await running.ask()
 
 
+@pytest.mark.usefixtures("terminal")
 def test_what_ends_a_server() -> None:
     """A terminal that is closed ends it in good order, unless it was started to outlive that (`nohup`)."""
     assert signal.SIGHUP in ending()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        assert ending() == [signal.SIGTERM, signal.SIGINT]
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert ending() == [signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.mark.asyncio
