@@ -22,6 +22,8 @@ STALE = 24 * 3600.0
 PAUSE = 30.0
 """Seconds between two attempts, however many tokens name keys that are not known."""
 TIMEOUT = 5.0
+PATIENCE = 1.0
+"""Seconds for which a token waits for fresh keys whose own key is known: a provider that hangs holds nobody up."""
 MOST_BYTES = 1024 * 1024
 MOST_KEYS = 100
 
@@ -38,30 +40,35 @@ class KeySet:
         self._issuer, self._where, self._clock = issuer, where, clock
         self._keys: dict[str | None, Any] = {}
         self._fetched = self._tried = -STALE
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def key(self, id: str | None) -> Any:
         """The key with that id (None: the only one); None when there is none. Raises Unavailable without any keys."""
         now = self._clock()
-        missing = id not in self._keys
-        # Who needs a key that is being fetched waits for it: at a start, or when the provider has changed its keys.
-        if (missing and self._lock.locked()) or (
-            (missing or now - self._fetched > FRESH) and now - self._tried > PAUSE
-        ):
-            async with self._lock:
-                if self._clock() - self._tried > PAUSE:
-                    await self._refresh()
+        since = now - self._fetched
+        missing = id not in self._keys or since > STALE
+        if self._fetching is None and (missing or since > FRESH) and now - self._tried > PAUSE:
+            # A task of its own: it must not end with the request that was the first to need it.
+            self._tried = now
+            self._fetching = asyncio.create_task(self._refresh())
+            await asyncio.wait([self._fetching], timeout=PATIENCE)
+        if self._fetching is not None and missing:
+            # Who needs a key that is being fetched waits for it: at a start, or when the provider has changed its keys.
+            await asyncio.wait([self._fetching])
         if self._clock() - self._fetched > STALE:
             raise Unavailable(PAUSE)
         return self._keys.get(id)
 
     async def _refresh(self) -> None:
-        self._tried = self._clock()
         try:
             self._keys = _parsed(await self._read())
             self._fetched = self._clock()
         except KeySetError as error:
             log.warning("The keys of %s cannot be had: %s", self._issuer, error)
+        except Exception:
+            log.exception("The keys of %s cannot be had", self._issuer)
+        finally:
+            self._fetching = None
 
     async def _read(self) -> bytes:
         where = self._where
@@ -126,8 +133,8 @@ def _parsed(document: bytes) -> dict[str | None, Any]:
             continue
         try:
             found[one.get("kid")] = jwt.PyJWK(one)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
-            log.info("A key is left out: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of one key, the others are good
+            log.info("A key is left out: %r", error)
     if not found:
         raise KeySetError("there is no key among them that can be used")
     if len(found) == 1:

@@ -19,6 +19,8 @@ ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures with public keys only, since a public key taken for a shared secret would let anybody sign."""
 
 LONGEST = 16 * 1024
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no database, log or answer can hold of a name."""
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
 
 
@@ -88,7 +90,7 @@ class OidcTokens:
                 leeway=self._leeway,
                 options={"require": ["exp", "iss", "aud"]},
             )
-        except (jwt.PyJWTError, TypeError, ValueError) as error:
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:
             log.info("A token is refused: %s", error)
             return None
         permission = best_role(claimed(claims, self._role_claim), self._roles, self._default)
@@ -96,7 +98,8 @@ class OidcTokens:
         if permission is None or not isinstance(name, str) or not name:
             log.info("A token of %s is refused: it gives no role that is known here, or no name.", claims.get("sub"))
             return None
-        return web.Caller(name[:200], permission, self.name, _moment(int(claims["exp"]) + self._leeway))
+        name = _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", name)[:200]
+        return web.Caller(name, permission, self.name, _moment(int(claims["exp"]), self._leeway))
 
     async def request(self, request: web.Request) -> web.Caller | None:
         given = web.credentials(request.header("authorization"))
@@ -109,10 +112,10 @@ class OidcTokens:
         return await self._known(token)
 
 
-def _moment(seconds: float) -> datetime | None:
-    """A moment given in seconds since 1970; None when it is later than can be said."""
+def _moment(seconds: int, leeway: float) -> datetime | None:
+    """A moment given in seconds since 1970, and the leeway after it; None when it is later than can be said."""
     try:
-        return datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(seconds + leeway, UTC)
     except (OverflowError, ValueError, OSError):
         return None
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -304,3 +305,85 @@ def test_an_audience_must_be_said(make_kernel: MakeKernel) -> None:
     """Or a token for anything else of the issuer would do."""
     with pytest.raises(SettingsError, match="PREFECT_KERNEL_OIDC_AUDIENCE"):
         make_kernel(settings={"PREFECT_KERNEL_OIDC_ISSUER": ISSUER})
+
+
+def forged(head: bytes) -> str:
+    """A token with such a head, which nobody has signed."""
+    parts = (head, b"{}", b"x")
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"[" * 11_000, b'{"alg":' + b"[" * 9_000, b"\xff", b"NaN", b"1" * 8_000, b'{"alg":["RS256"]}', b'{"alg":{}}'],
+)
+def test_heads_of_tokens_that_nobody_has_signed(make_kernel: MakeKernel, keys: Path, head: bytes) -> None:
+    """Anybody can send them, and they are refused."""
+    assert status(make_kernel(settings=settings(keys)), f"Bearer {forged(head)}") == 401
+
+
+@pytest.mark.parametrize("claims", [{"exp": float("inf")}, {"nbf": float("inf")}, {"iat": float("inf")}])
+def test_times_that_are_none(make_kernel: MakeKernel, keys: Path, claims: dict[str, Any]) -> None:
+    """A token with such a time is refused, whatever the library makes of it."""
+    assert status(make_kernel(settings=settings(keys)), f"Bearer {token(**claims)}") == 401
+
+
+def test_names_that_cannot_be_kept(make_kernel: MakeKernel, keys: Path) -> None:
+    """What no database, answer or log can hold of a name is replaced, and an end far away is none."""
+    kernel = make_kernel(settings={**settings(keys), "PREFECT_KERNEL_API_KEYS": True})
+    header = {"Authorization": f"Bearer {token(sub=chr(0xD800) + 'a' + chr(0) + chr(10), exp=10**400, roles='admin')}"}
+    assert kernel.client.get("/kernel/me", headers=header).json()["name"] == "\ufffda\ufffd\ufffd"
+    made = kernel.client.post("/kernel/keys/", json={"name": "k"}, headers=header)
+    assert (made.status, made.json()["created_by"]) == (201, "\ufffda\ufffd\ufffd")
+
+
+def test_a_key_that_the_library_cannot_read(make_kernel: MakeKernel, keys: Path) -> None:
+    """Is left out, and does not take the others with it."""
+    good = jwks(one=RSA)["keys"][0]
+    odd = [{**good, "kid": "x", "alg": "none"}, {**good, "kid": ["x"]}, {**good, "kid": "x", "n": 7}, {"kty": "OKP"}]
+    keys.write_text(json.dumps({"keys": [*odd, good]}))
+    assert status(make_kernel(settings=settings(keys)), f"Bearer {token()}") == 200
+
+
+class SlowKeys(KeySet):
+    """Keys of a provider that answers when it is told to."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(ISSUER, "", clock)
+        self.answers, self.is_asked, self.asked = asyncio.Event(), asyncio.Event(), 0
+        self.document = jwks(one=RSA)
+
+    async def _read(self) -> bytes:
+        self.asked += 1
+        self.is_asked.set()
+        await self.answers.wait()
+        return json.dumps(self.document).encode()
+
+
+def test_a_provider_that_hangs(make_kernel: MakeKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Holds up nobody whose key is known, is asked once for all, and no request that ends takes the answer along."""
+    monkeypatch.setattr(key_set, "PATIENCE", 0.01)
+    now = 0.0
+
+    async def walk() -> None:
+        nonlocal now
+        held = SlowKeys(lambda: now)
+        first = asyncio.create_task(held.key("one"))
+        second = asyncio.create_task(held.key("one"))
+        await held.is_asked.wait()
+        first.cancel()
+        held.answers.set()
+        assert await second is not None, "though the client of the first is gone"
+        held.answers.clear()
+        now = key_set.FRESH + 1
+        assert None not in await asyncio.gather(*(held.key("one") for _ in range(20)))
+        assert held.asked == 2
+        held.document = jwks(two=EC)
+        waiting = [asyncio.create_task(held.key("two")) for _ in range(20)]
+        await asyncio.sleep(0)
+        held.answers.set()
+        assert None not in await asyncio.gather(*waiting)
+        assert await held.key("one") is None, "a key that was taken back"
+        assert held.asked == 2
+
+    make_kernel().run(walk())
