@@ -3,7 +3,7 @@
 Everything here is about *describing* statements; running them is the storage port's business.
 """
 
-from .statement import Batch, Call, Compiled, Statement, Unit, by_dialect, in_list, json_value, point_read
+from .statement import Batch, Call, Compiled, Statement, Unit, by_dialect, in_list, inserting, json_value, point_read
 from .types import metadata
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Unit",
     "by_dialect",
     "in_list",
+    "inserting",
     "json_value",
     "metadata",
     "point_read",

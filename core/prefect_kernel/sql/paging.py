@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .statement import ByDialect, Call, Statement
+from .types import SQLITE
 
 Sort = tuple[sa.ColumnElement[Any], bool]
 """A sort key, and whether the greatest comes first."""
@@ -68,12 +69,16 @@ def page_statement(
     then read in sorted order and the results are merged, where an index has (alternative, sort key).
     """
     rowid: sa.ColumnElement[Any] = sa.literal_column(f"{table.name}.rowid")
-    sqlite = _page(table, columns, joined, conditions, sort, alternatives, rowid, None, None)
 
     def make(size: int | None, depth: int | None) -> ByDialect:
-        other = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size, depth)
-        # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
-        return ByDialect(sqlite, other.order_by(_ordered(sort)))
+        def of(dialect: str) -> sa.Executable:
+            # SQLite reads outer joins from left to right, so the order of the page is kept; PostgreSQL must be told.
+            if dialect == SQLITE:
+                return _page(table, columns, joined, conditions, sort, alternatives, rowid, None, None)
+            page = _page(table, columns, joined, conditions, sort, alternatives, table.c.id, size, depth)
+            return page.order_by(_ordered(sort))
+
+        return ByDialect(of)
 
     return PageStatement(make)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
 from .types import JSON, POSTGRESQL, SQLITE, Bool, KernelType, checked_json, json_to_text, without_nul
@@ -15,10 +15,17 @@ T = TypeVar("T")
 Unit = Generator["Call | Batch", Any, T]
 """A unit of work: yields calls and batches of calls, is sent their results, returns its value."""
 
-_DIALECTS: dict[str, sa.Dialect] = {
-    SQLITE: sqlite.dialect(paramstyle="qmark"),
-    POSTGRESQL: postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
-}
+
+@cache
+def _dialect(name: str) -> sa.Dialect:
+    """One of SQLAlchemy's dialects. The other one is never imported, which would be a twentieth of the start."""
+    if name == SQLITE:
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.dialect(paramstyle="qmark")
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 
 
 class Compiled:
@@ -29,7 +36,7 @@ class Compiled:
     def __init__(self, expression: sa.Executable, dialect: str, raw: bool) -> None:
         if isinstance(expression, sa.Insert):
             expression = expression.inline()  # no RETURNING of generated keys that nobody has asked for
-        compiled: Any = expression.compile(dialect=_DIALECTS[dialect])  # type: ignore[attr-defined]
+        compiled: Any = expression.compile(dialect=_dialect(dialect))  # type: ignore[attr-defined]
         self.text = str(compiled)
         self._order: list[tuple[str, Callable[[Any], Any] | None]] = []
         self._defaults: dict[str, Any] = {}
@@ -111,10 +118,10 @@ class Statement:
     parameters gives a `Call` to be yielded by a unit; `many` gives one that runs once per row of parameters.
     """
 
-    __slots__ = ("_compiled", "_expressions", "raw")
+    __slots__ = ("_compiled", "_expression", "raw")
 
     def __init__(self, expression: sa.Executable | ByDialect, *, raw: bool = False) -> None:
-        self._expressions = expression if isinstance(expression, ByDialect) else ByDialect(expression, expression)
+        self._expression = expression
         self._compiled: dict[str, Compiled] = {}
         self.raw = raw
 
@@ -123,9 +130,12 @@ class Statement:
         try:
             return self._compiled[dialect]
         except KeyError:
-            expression = self._expressions.sqlite if dialect == SQLITE else self._expressions.postgresql
-            compiled = self._compiled[dialect] = Compiled(expression, dialect, self.raw)
+            compiled = self._compiled[dialect] = Compiled(self.expression(dialect), dialect, self.raw)
             return compiled
+
+    def expression(self, dialect: str) -> sa.Executable:
+        """What is compiled."""
+        return self._expression.of(dialect) if isinstance(self._expression, ByDialect) else self._expression
 
     def __call__(self, /, **params: Any) -> Call:
         return Call(self, params)
@@ -173,20 +183,39 @@ class Batch:
 
 
 class ByDialect:
-    """The same question in the words of each dialect."""
+    """The same question in the words of each dialect, put into them when first asked."""
 
-    __slots__ = ("postgresql", "sqlite")
+    __slots__ = ("of",)
 
-    def __init__(self, sqlite: sa.Executable, postgresql: sa.Executable) -> None:
-        self.sqlite, self.postgresql = sqlite, postgresql
+    def __init__(self, of: Callable[[str], sa.Executable]) -> None:
+        """`of` gives the expression for a dialect."""
+        self.of = of
 
 
 def by_dialect(*, sqlite: sa.Executable | str, postgresql: sa.Executable | str) -> ByDialect:
     """Expressions, or SQL text with `:name` parameters, for each dialect."""
-    return ByDialect(
-        sa.text(sqlite) if isinstance(sqlite, str) else sqlite,
-        sa.text(postgresql) if isinstance(postgresql, str) else postgresql,
-    )
+
+    def of(dialect: str) -> sa.Executable:
+        words = sqlite if dialect == SQLITE else postgresql
+        return sa.text(words) if isinstance(words, str) else words
+
+    return ByDialect(of)
+
+
+def inserting(make: Callable[[Callable[[sa.Table], Any]], sa.Executable]) -> ByDialect:
+    """What `make` makes with each dialect's own `insert`, the one that knows of conflicts."""
+    return ByDialect(lambda dialect: make(insert_of(dialect)))
+
+
+def insert_of(dialect: str) -> Callable[[sa.Table], Any]:
+    """The `insert` of a dialect."""
+    if dialect == SQLITE:
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert
 
 
 def point_read(unit: Callable[..., Unit[T]]) -> Callable[..., Unit[T]]:
@@ -263,6 +292,8 @@ __all__ = [
     "Unit",
     "by_dialect",
     "in_list",
+    "insert_of",
+    "inserting",
     "json_value",
     "point_read",
 ]

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Call, Statement, Unit, by_dialect
+from prefect_kernel.sql import Call, Statement, Unit, inserting
 from prefect_kernel.sql.match import document_text
 from prefect_kernel.sql.types import JSON, UUID, Converter, json_from_text
 
@@ -51,12 +50,7 @@ _BY_KEY = Statement(
 )
 _NAMES = [name for name in _FACTS if name != "data"] + ["data"]
 _ALL = ["id", "created", "updated", "latest_id", *COLLECTED]
-_INSERT = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(t).values(binds(t, _ALL)).on_conflict_do_nothing(),
-        postgresql=postgresql.insert(t).values(binds(t, _ALL)).on_conflict_do_nothing(),
-    )
-)
+_INSERT = Statement(inserting(lambda insert: insert(t).values(binds(t, _ALL)).on_conflict_do_nothing()))
 _updates: dict[tuple[str, ...], Statement] = {}
 
 

@@ -10,11 +10,10 @@ import orjson
 import sqlalchemy as sa
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Call, Statement, Unit, by_dialect, in_list, point_read
+from prefect_kernel.sql import Call, Statement, Unit, in_list, inserting, point_read
 from prefect_kernel.sql.types import UUID, Timestamp
 from prefect_kernel.web.reply import dumps
 
@@ -86,7 +85,7 @@ def _relate(insert: Any) -> Any:
     )
 
 
-_RELATE = Statement(by_dialect(sqlite=_relate(sqlite.insert), postgresql=_relate(postgresql.insert)))
+_RELATE = Statement(inserting(_relate))
 
 _DEPLOYMENT = Statement(
     sa.select(deployment.c.infra_overrides, work_pool.c.id, work_pool.c.base_job_template)

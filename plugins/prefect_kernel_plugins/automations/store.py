@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from pydantic import ValidationError
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4, uuid7
-from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
+from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, inserting
 from prefect_kernel.sql.types import SQLITE, Timestamp
 from prefect_kernel.web.reply import dumps
 
@@ -100,12 +99,7 @@ def _insert(table: sa.Table, insert: Any, *unique: str, keep: tuple[str, ...] = 
 
 
 def _upsert(table: sa.Table, *unique: str, keep: tuple[str, ...] = ("id", "created")) -> Statement:
-    return Statement(
-        by_dialect(
-            sqlite=_insert(table, sqlite.insert, *unique, keep=keep),
-            postgresql=_insert(table, postgresql.insert, *unique, keep=keep),
-        )
-    )
+    return Statement(inserting(lambda insert: _insert(table, insert, *unique, keep=keep)))
 
 
 def row(**values: Any) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Statement, Unit, inserting
 from prefect_kernel.sql.types import Timestamp
 
 from .tables import block_schema, block_schema_reference, block_type
@@ -37,10 +36,7 @@ def _values(table: sa.Table) -> dict[str, sa.BindParameter[Any]]:
 
 def _insert_missing(table: sa.Table, *unique: str) -> Statement:
     return Statement(
-        by_dialect(
-            sqlite=sqlite.insert(table).values(_values(table)).on_conflict_do_nothing(index_elements=unique),
-            postgresql=postgresql.insert(table).values(_values(table)).on_conflict_do_nothing(index_elements=unique),
-        )
+        inserting(lambda insert: insert(table).values(_values(table)).on_conflict_do_nothing(index_elements=unique))
     )
 
 

@@ -11,11 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
+from prefect_kernel.sql import Statement, Unit, inserting
 from prefect_kernel.stash import StashKey
 
 from ..configuration.tables import configuration as t
@@ -33,12 +32,7 @@ _VALUES: dict[str, Any] = {
     "key": ROW,
     **{name: sa.bindparam(name, type_=t.c[name].type) for name in ("id", "created", "updated", "value")},
 }
-_INSERT = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(t).values(_VALUES).on_conflict_do_nothing(index_elements=["key"]),
-        postgresql=postgresql.insert(t).values(_VALUES).on_conflict_do_nothing(index_elements=["key"]),
-    )
-)
+_INSERT = Statement(inserting(lambda insert: insert(t).values(_VALUES).on_conflict_do_nothing(index_elements=["key"])))
 
 
 class Cipher:

@@ -7,10 +7,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect, point_read
+from prefect_kernel.sql import Statement, Unit, inserting, point_read
 from prefect_kernel.sql.types import Timestamp
 from prefect_kernel.wire import Field, Wire
 
@@ -33,18 +32,14 @@ _VALUES = {column.name: sa.bindparam(column.name, type_=column.type) for column 
 
 def _put(insert: Any) -> Any:
     """A client that has a token gets another; its row stays."""
-    new = insert.excluded
-    return insert.on_conflict_do_update(
+    made = insert(csrf_token).values(_VALUES)
+    new = made.excluded
+    return made.on_conflict_do_update(
         index_elements=["client"], set_={"token": new.token, "expiration": new.expiration}
     )
 
 
-_PUT = Statement(
-    by_dialect(
-        sqlite=_put(sqlite.insert(csrf_token).values(_VALUES)),
-        postgresql=_put(postgresql.insert(csrf_token).values(_VALUES)),
-    )
-)
+_PUT = Statement(inserting(_put))
 _READ = Statement(sa.select(*COLUMNS).where(csrf_token.c.client == sa.bindparam("client")), raw=True)
 _VALID = Statement(
     sa.select(csrf_token.c.token).where(

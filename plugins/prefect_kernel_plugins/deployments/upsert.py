@@ -10,11 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Call, Statement, Unit, by_dialect
+from prefect_kernel.sql import Call, Statement, Unit, inserting
 from prefect_kernel.sql.types import UUID
 
 from ..blocks.tables import block_document
@@ -81,7 +80,7 @@ def _upsert(given: tuple[str, ...]) -> Statement:
         changes = {name: statement.excluded[name] for name in given}
         return statement.on_conflict_do_update(index_elements=_KEY, set_=changes).returning(deployment.c.id)
 
-    return Statement(by_dialect(sqlite=write(sqlite.insert), postgresql=write(postgresql.insert)))
+    return Statement(inserting(write))
 
 
 def pool_template(pool: str) -> Unit[dict[str, Any]]:

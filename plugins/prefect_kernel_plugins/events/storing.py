@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 
 from prefect_kernel.ids import uuid7
 from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
@@ -27,7 +26,7 @@ _EXISTING = Statement(sa.select(events.c.id).where(in_list(events.c.id, "ids")))
 
 def _plain(table: sa.Table) -> Any:
     """An insert whose parameters are stored as they are."""
-    return sqlite.insert(table).values({c.name: sa.bindparam(c.name, type_=sa.Text()) for c in table.columns})
+    return sa.insert(table).values({c.name: sa.bindparam(c.name, type_=sa.Text()) for c in table.columns})
 
 
 _INSERT_EVENT = Statement(_plain(events))

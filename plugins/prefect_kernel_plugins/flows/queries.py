@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Call, Statement, Unit, by_dialect, point_read
+from prefect_kernel.sql import Call, Statement, Unit, inserting, point_read
 from prefect_kernel.sql.types import JSON, UUID, Timestamp
 
 from ..common.lifecycle import lifecycle_event
@@ -30,10 +29,7 @@ _FACTS = Statement(
 
 _VALUES = {name: sa.bindparam(name, type_=flow.c[name].type) for name in "id created updated name tags labels".split()}
 _INSERT = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(flow).values(_VALUES).on_conflict_do_nothing(index_elements=["name"]),
-        postgresql=postgresql.insert(flow).values(_VALUES).on_conflict_do_nothing(index_elements=["name"]),
-    )
+    inserting(lambda insert: insert(flow).values(_VALUES).on_conflict_do_nothing(index_elements=["name"]))
 )
 _UPDATE = Statement(
     sa.update(flow)

@@ -6,11 +6,10 @@ from datetime import datetime
 from uuid import UUID as Id  # noqa: N811 - UUID is the column type here
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors, web
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect, point_read
+from prefect_kernel.sql import Statement, Unit, inserting, point_read
 from prefect_kernel.sql.types import UUID
 
 from ..blocks.tables import block_document, block_schema
@@ -34,12 +33,7 @@ _UPDATE = Statement(
     .values({name: sa.bindparam(f"new_{name}", type_=configuration.c[name].type) for name in ("value", "updated")})
     .where(_KEY)
 )
-_INSERT = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(configuration).values(_VALUES).on_conflict_do_nothing(),
-        postgresql=postgresql.insert(configuration).values(_VALUES).on_conflict_do_nothing(),
-    )
-)
+_INSERT = Statement(inserting(lambda insert: insert(configuration).values(_VALUES).on_conflict_do_nothing()))
 
 
 class StorageUpdate(Lenient):

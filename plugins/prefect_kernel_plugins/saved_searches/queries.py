@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect, point_read
+from prefect_kernel.sql import Statement, Unit, inserting, point_read
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.wire import Field, Wire
 
@@ -32,11 +31,11 @@ _ID = t.c.id == sa.bindparam("id", type_=UUID())
 
 
 def _upsert(insert: Any) -> Any:
-    statement = insert.values(_VALUES)
+    statement = insert(t).values(_VALUES)
     return statement.on_conflict_do_update(index_elements=["name"], set_={"filters": statement.excluded.filters})
 
 
-_UPSERT = Statement(by_dialect(sqlite=_upsert(sqlite.insert(t)), postgresql=_upsert(postgresql.insert(t))))
+_UPSERT = Statement(inserting(_upsert))
 _BY_NAME = Statement(sa.select(*_COLUMNS).where(t.c.name == sa.bindparam("its_name")), raw=True)
 _BY_ID = Statement(sa.select(*_COLUMNS).where(_ID), raw=True)
 _DELETE = Statement(sa.delete(t).where(_ID))

@@ -14,10 +14,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid7
-from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
+from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, inserting
 from prefect_kernel.sql.types import POSTGRESQL, SQLITE, Timestamp
 from prefect_kernel.transition import DETAIL_DEFAULTS
 
@@ -116,10 +115,7 @@ _RUN_COLUMNS = [column.name for column in flow_run.columns]
 _RUN_VALUES = {name: sa.bindparam(name, type_=flow_run.c[name].type) for name in _RUN_COLUMNS}
 _KEY = ["flow_id", "idempotency_key"]
 _INSERT_RUN = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(flow_run).values(_RUN_VALUES).on_conflict_do_nothing(index_elements=_KEY),
-        postgresql=postgresql.insert(flow_run).values(_RUN_VALUES).on_conflict_do_nothing(index_elements=_KEY),
-    )
+    inserting(lambda insert: insert(flow_run).values(_RUN_VALUES).on_conflict_do_nothing(index_elements=_KEY))
 )
 _INSERTED = Statement(sa.select(flow_run.c.id).where(in_list(flow_run.c.id, "ids")))
 _STATE_COLUMNS = "id created updated type timestamp name message state_details flow_run_id".split()

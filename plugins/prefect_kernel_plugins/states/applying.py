@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.declare import carry_out
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Call, Statement, Unit, by_dialect
+from prefect_kernel.sql import Call, Statement, Unit, inserting
 from prefect_kernel.sql.types import UUID
 from prefect_kernel.transition import Move, State
 
@@ -84,18 +83,10 @@ class RunWriter:
         ]
         binds = _binds(state, [*columns, run_id])
         # A state of the same moment is one that somebody else was faster with: nothing is inserted, which races.
-        self._insert_state = Statement(
-            by_dialect(
-                sqlite=sqlite.insert(state).values(binds).on_conflict_do_nothing(),
-                postgresql=postgresql.insert(state).values(binds).on_conflict_do_nothing(),
-            )
-        )
+        self._insert_state = Statement(inserting(lambda insert: insert(state).values(binds).on_conflict_do_nothing()))
         values = _binds(run, [column.name for column in run.columns])
         self._insert_run = Statement(
-            by_dialect(
-                sqlite=sqlite.insert(run).values(values).on_conflict_do_nothing(index_elements=unique),
-                postgresql=postgresql.insert(run).values(values).on_conflict_do_nothing(index_elements=unique),
-            )
+            inserting(lambda insert: insert(run).values(values).on_conflict_do_nothing(index_elements=unique))
         )
         self._set_state_id = Statement(
             sa.update(run)

@@ -13,11 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel import errors
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, json_value
+from prefect_kernel.sql import Statement, Unit, in_list, inserting, json_value
 from prefect_kernel.sql.types import POSTGRESQL, UUID, Timestamp
 
 from .tables import task_claim, task_run, task_run_state
@@ -64,7 +63,7 @@ def _claim(insert: Any) -> Any:
     )
 
 
-_CLAIM = Statement(by_dialect(sqlite=_claim(sqlite.insert), postgresql=_claim(postgresql.insert)))
+_CLAIM = Statement(inserting(_claim))
 _MINE = (task_claim.c.task_run_id == _RUN, task_claim.c.token == _TOKEN, task_claim.c.expires.is_not(None))
 _RENEW = Statement(sa.update(task_claim).where(*_MINE).values(expires=_EXPIRES))
 _KEEP = Statement(sa.update(task_claim).where(*_MINE).values(expires=sa.null()))

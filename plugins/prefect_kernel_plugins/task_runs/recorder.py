@@ -17,9 +17,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.dialects import postgresql, sqlite
 
-from prefect_kernel.sql import Statement, Unit, by_dialect, in_list
+from prefect_kernel.sql import Statement, Unit, by_dialect, in_list, inserting
 from prefect_kernel.transition import DETAIL_DEFAULTS
 
 from ..common.fields import DateTime, KeyValueLabels, Lenient, run_name
@@ -193,18 +192,17 @@ def _upsert(natural: bool, columns: frozenset[str]) -> Statement:
     """
     statement = _upserts.get((natural, columns))
     if statement is None:
-        expressions = []
-        for insert in (sqlite.insert, postgresql.insert):
+
+        def make(insert: Any) -> Any:
             base = insert(task_run).values(_VALUES)
             changes = {name: base.excluded[name] for name in sorted(columns | {"updated"}) if name != "id"}
-            expressions.append(
-                base.on_conflict_do_update(
-                    index_elements=_NATURAL if natural else ["id"],
-                    set_=changes,
-                    where=task_run.c.state_timestamp < base.excluded.state_timestamp,
-                )
+            return base.on_conflict_do_update(
+                index_elements=_NATURAL if natural else ["id"],
+                set_=changes,
+                where=task_run.c.state_timestamp < base.excluded.state_timestamp,
             )
-        statement = Statement(by_dialect(sqlite=expressions[0], postgresql=expressions[1]))
+
+        statement = Statement(inserting(make))
         if len(_upserts) < 256:  # a client that reports ever new sets of columns must not fill the memory
             _upserts[natural, columns] = statement
     return statement
@@ -213,10 +211,7 @@ def _upsert(natural: bool, columns: frozenset[str]) -> Statement:
 _STATE_KEYS = "id created updated type timestamp name message state_details data task_run_id".split()
 _STATE_VALUES = {name: sa.bindparam(name, type_=task_run_state.c[name].type) for name in _STATE_KEYS}
 _INSERT_STATE = Statement(
-    by_dialect(
-        sqlite=sqlite.insert(task_run_state).values(_STATE_VALUES).on_conflict_do_nothing(),
-        postgresql=postgresql.insert(task_run_state).values(_STATE_VALUES).on_conflict_do_nothing(),
-    )
+    inserting(lambda insert: insert(task_run_state).values(_STATE_VALUES).on_conflict_do_nothing())
 )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.sql import Statement, Unit, by_dialect
-from prefect_kernel.sql.types import UUID, Timestamp
+from prefect_kernel.sql import Statement, Unit
+from prefect_kernel.sql.statement import ByDialect, insert_of
+from prefect_kernel.sql.types import POSTGRESQL, UUID, Timestamp
 
 from . import pools
 from .reads import no_pool
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
 
-def _beat(insert: Any, with_interval: bool) -> Any:
+def _beat(dialect: str, with_interval: bool) -> Any:
     """Insert or refresh a worker of the pool of a name, and tell how the pool is."""
     values: dict[str, Any] = {
         "id": sa.bindparam("id", type_=UUID()),
@@ -31,7 +32,7 @@ def _beat(insert: Any, with_interval: bool) -> Any:
         "work_pool_id": work_pool.c.id,
         "status": sa.literal_column("'ONLINE'"),
     }
-    if insert is postgresql.insert:
+    if dialect == POSTGRESQL:
         values |= {
             name: sa.cast(value, worker.c[name].type) for name, value in values.items() if name != "work_pool_id"
         }
@@ -41,7 +42,7 @@ def _beat(insert: Any, with_interval: bool) -> Any:
         values["heartbeat_interval_seconds"] = interval
         names.append("heartbeat_interval_seconds")
     row = sa.select(*values.values()).where(work_pool.c.name == sa.bindparam("pool"))
-    statement = insert(worker).from_select(list(values), row)
+    statement = insert_of(dialect)(worker).from_select(list(values), row)
     return statement.on_conflict_do_update(
         index_elements=["work_pool_id", "name"], set_={name: statement.excluded[name] for name in names}
     ).returning(
@@ -51,10 +52,7 @@ def _beat(insert: Any, with_interval: bool) -> Any:
 
 
 _BEATS = {
-    with_interval: Statement(
-        by_dialect(sqlite=_beat(sqlite.insert, with_interval), postgresql=_beat(postgresql.insert, with_interval))
-    )
-    for with_interval in (False, True)
+    with_interval: Statement(ByDialect(partial(_beat, with_interval=with_interval))) for with_interval in (False, True)
 }
 _DELETE = Statement(
     sa.delete(worker).where(

@@ -40,7 +40,7 @@ def read(kernel: KernelUnderTest, expression: Any, **params: Any) -> list[Any]:
 
 def runs(kernel: KernelUnderTest) -> list[dict[str, Any]]:
     """All flow runs, by deployment and time."""
-    return [dict(zip(RUN_KEYS, row, strict=True)) for row in read(kernel, _RUNS._expressions.sqlite)]
+    return [dict(zip(RUN_KEYS, row, strict=True)) for row in read(kernel, _RUNS.expression("sqlite"))]
 
 
 def deploy(

@@ -117,7 +117,7 @@ def test_changed_meanwhile(kernel: KernelUnderTest) -> None:
     storage = kernel.kernel.storage
     bounds = scheduling.bounds_of(kernel.kernel)
     planned = scheduling.plan(
-        read(kernel, getattr(scheduling.ACTIVE._expressions, storage.dialect), ids=[made["id"]], now=bounds.start),
+        read(kernel, scheduling.ACTIVE.expression(storage.dialect), ids=[made["id"]], now=bounds.start),
         bounds,
     )
     assert len(planned[0].rows) == 3
