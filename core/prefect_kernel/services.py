@@ -19,6 +19,8 @@ log = logging.getLogger("prefect_kernel.services")
 
 MAX_BACKOFF = 60.0
 """Seconds between two attempts of a service that keeps failing."""
+MAX_AWAY = 5.0
+"""The same while the database is away: what waits is done soon after it has come back, however long that took."""
 MAX_ROUND = 60.0
 """Seconds after which a round counts as stalled, unless ten intervals are longer."""
 STOP_SECONDS = 5.0
@@ -45,6 +47,8 @@ class Service:
         self.failures = 0
         self.began: datetime | None = None
         """When the round began that is under way."""
+        self._away = False
+        """Whether the last round failed because the database was away."""
         self._woken = asyncio.Event()
 
     @classmethod
@@ -86,7 +90,8 @@ class Service:
                     raise  # otherwise it is what the round waited for that was cancelled
                 self.failures += 1
                 self.last_error = f"{type(error).__name__}: {error}"
-                if isinstance(error, StorageUnavailable):
+                self._away = isinstance(error, StorageUnavailable)
+                if self._away:
                     log.warning("service %s: database unavailable: %s", self.name, error)
                 else:
                     log.exception("service %s failed (%d times in a row)", self.name, self.failures)
@@ -107,7 +112,7 @@ class Service:
         """Seconds to the next round, in place of the interval, when the last one failed; 0 when it did not."""
         if not self.failures:
             return 0.0
-        return float(min(MAX_BACKOFF, max(self.interval, 0.5) * 2 ** min(self.failures, 8)))
+        return float(min(MAX_AWAY if self._away else MAX_BACKOFF, max(self.interval, 0.5) * 2 ** min(self.failures, 8)))
 
     @property
     def stalled(self) -> bool:

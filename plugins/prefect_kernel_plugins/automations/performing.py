@@ -34,11 +34,14 @@ log = logging.getLogger("prefect_kernel.automations")
 BATCH = 20
 """Actions that a process has claimed at most; those of different firings are done at the same time."""
 
-CLAIM = timedelta(seconds=20)
+CLAIM = timedelta(seconds=12)
 """How long a claim holds; who does the action renews it, so this is how long that of a dead process is waited for."""
 
-RENEW_SECONDS = 5.0
+RENEW_SECONDS = 3.0
 """How often claims are renewed."""
+
+RETRY_SECONDS = 0.5
+"""How soon what could not be written is written again, while the database is away."""
 
 MAX_ATTEMPTS = 8
 """How often an action is tried that cannot be done for now."""
@@ -179,6 +182,8 @@ class Actions(Service):
         self._last: datetime | None = None
         self._held: set[str] = set()
         """The actions that are claimed and not yet done."""
+        self._left: set[str] = set()
+        """Those of them that are put off, which is not to be undone by renewing their claims."""
 
     async def tick(self) -> None:
         storage, clock = self.kernel.storage, self.kernel.clock
@@ -200,7 +205,7 @@ class Actions(Service):
         try:
             while True:
                 self._woken.clear()
-                for claimed in await self._claim(BATCH - len(self._held)):
+                for claimed in await self._more(busy=bool(tasks)):
                     firing_id = claimed[1]
                     if firing_id in turns:
                         turns[firing_id].append(claimed)
@@ -220,6 +225,16 @@ class Actions(Service):
             for task in (holding, *tasks):
                 task.cancel()
             self._held.clear()
+            self._left.clear()
+
+    async def _more(self, *, busy: bool) -> list[Claimed]:
+        """Further actions to be done. While the database is away there are none; what is under way goes on."""
+        try:
+            return await self._claim(BATCH - len(self._held))
+        except errors.StorageUnavailable:
+            if not busy:
+                raise
+            return []
 
     async def _claim(self, room: int) -> list[Claimed]:
         """Take as many actions as there is room for, those of a firing in their order."""
@@ -227,6 +242,8 @@ class Actions(Service):
         if not room or not await storage.read(any_due, clock.now()):
             return []
         claimed: list[Claimed] = await storage.write(claim, self.kernel, clock.now(), room)
+        # One's own claims run out while the database is away; what is under way must not be begun once more.
+        claimed = [item for item in claimed if item[0].id not in self._held]
         self._held |= {one.id for one, _, _ in claimed}
         return sorted(claimed, key=_number)
 
@@ -239,11 +256,15 @@ class Actions(Service):
             woken.cancel()
 
     async def _hold(self) -> None:
-        """Renew claims for as long as it takes."""
+        """Renew claims for as long as it takes; at once when the database is there again, before others take them."""
+        pause = RENEW_SECONDS
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(pause)
+            pause = RETRY_SECONDS
             with contextlib.suppress(errors.StorageError):
-                await self.kernel.storage.write(renew, list(self._held), self.kernel.clock.now() + CLAIM)
+                held = list(self._held - self._left)
+                await self.kernel.storage.write(renew, held, self.kernel.clock.now() + CLAIM)
+                pause = RENEW_SECONDS
 
     async def _in_turn(self, turns: dict[str, deque[Claimed]], firing_id: str) -> None:
         while turns[firing_id]:
@@ -252,7 +273,7 @@ class Actions(Service):
         del turns[firing_id]
 
     async def _perform(self, one: Invocation, attempt: int) -> None:
-        """Do one action, and record how it went. When that cannot be recorded, the claim ends and it is tried again."""
+        """Do one action, and record how it went."""
         status, error = "done", None
         try:
             await _act(one)
@@ -266,17 +287,37 @@ class Actions(Service):
                 status = "pending"
             else:
                 status = "dead"
-        now = self.kernel.clock.now()
-        self._held.discard(one.id)
+        if status == "pending":
+            self._left.add(one.id)
         try:
-            if status == "pending":
-                due = now + BACKOFF * 2 ** (attempt - 1)
-                await self.kernel.storage.write(put_off, one, error or "", due, now)
-            else:
-                await self.kernel.storage.write(end, one, status, error, now)
-                self.kernel.events.committed()
-        except errors.StorageUnavailable as failure:
-            log.warning("how action %s went cannot be recorded: %s", one.id, failure)
+            await self._record(one, status, error, attempt)
+        finally:
+            self._held.discard(one.id)
+            self._left.discard(one.id)
+
+    async def _record(self, one: Invocation, status: str, error: str | None, attempt: int) -> None:
+        """Write how an action went, however long the database is away: who only tried again would do it twice."""
+        storage = self.kernel.storage
+        while True:
+            now = self.kernel.clock.now()
+            try:
+                if status == "pending":
+                    await storage.write(put_off, one, error or "", now + BACKOFF * 2 ** (attempt - 1), now)
+                else:
+                    await storage.write(end, one, status, error, now)
+                    self.kernel.events.committed()
+                return
+            except errors.StorageUnavailable as failure:
+                log.warning("how action %s went is recorded when the database is back: %s", one.id, failure)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as failure:
+                log.exception("how action %s went cannot be recorded", one.id)
+                if not (one.details or one.related):
+                    return
+                # What it says of itself cannot be written. It is over all the same, and must not be done for ever.
+                one.details, one.related = {}, []
+                if status != "done":
+                    status, error = "dead", f"{type(failure).__name__}: what came of it cannot be recorded"
 
 
 async def _act(one: Invocation) -> None:

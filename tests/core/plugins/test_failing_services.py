@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prefect_kernel import Service
+from prefect_kernel import Service, errors
 from prefect_kernel.services import MAX_ROUND
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 
@@ -38,6 +38,8 @@ class Odd(Service):
             raise ValueError("no good")
         if self.way == "exits":
             raise SystemExit(3)
+        if self.way == "has no database":
+            raise errors.StorageUnavailable("away")
         if self.way == "waits for what is cancelled":
             waiting = asyncio.create_task(asyncio.sleep(60))
             waiting.cancel()
@@ -94,6 +96,18 @@ def test_a_service_that_fails(odd: KernelUnderTest, way: str, caplog: pytest.Log
     odd.run(rounds(7))
     odd.run(settled(task))
     assert health(odd)["state"] == "running"
+
+
+def test_a_service_without_a_database(odd: KernelUnderTest) -> None:
+    """However long the database is away, the service is there soon after it has come back."""
+    Odd.way = "has no database"
+    (service,) = [s for s in odd.kernel.services() if s.name == "odd"]
+    task = odd.run(start(service))
+    for expected in range(1, 6):
+        odd.run(rounds(expected))
+        odd.run(settled(task))
+        odd.clock.advance(seconds=5)
+    assert service.backoff == 5
 
 
 async def start(service: Service) -> asyncio.Task[None]:
