@@ -144,6 +144,8 @@ def shown_url(url: str) -> str:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         return url.split(":", 1)[0] + ":…"
+    if parsed.host is not None and "@" in parsed.host:  # a password with an @ that is not written %40
+        parsed = parsed.set(host=parsed.host.rpartition("@")[2])
     hidden = {key: "***" for key in parsed.query if "password" in key.lower()}
     # SQLAlchemy would write the stars in percent signs
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A", "*")

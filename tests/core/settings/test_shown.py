@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_kernel.settings import Setting, load
+from prefect_kernel.settings.derive import shown_url
 from prefect_kernel.settings.document import markdown
 from prefect_kernel.settings.fields import declarations
 from prefect_kernel.settings.root import Settings
@@ -49,6 +50,19 @@ def test_the_table_tells_name_value_and_source(tmp_path: Path) -> None:
     assert rows["PREFECT_SERVER_EPHEMERAL_ENABLED"] == ("true", "profile ephemeral")
     assert rows["ACME_TOKEN"] == ("**********", "environment")
     assert len(rows) == len(declarations(Settings)) + 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+asyncpg://u:a@b@c@h:1/n", "postgresql+asyncpg://u:***@h:1/n"),
+        ("postgresql+asyncpg://u:a/b#c@h:1/n", "postgresql+asyncpg://u:***@h:1/n"),
+        ("sqlite+aiosqlite:////home/x.db", "sqlite+aiosqlite:////home/x.db"),
+    ],
+)
+def test_passwords_as_people_write_them(url: str, shown: str) -> None:
+    """A password that was not quoted is masked as a whole."""
+    assert shown_url(url) == shown
 
 
 def test_every_setting_is_described_in_a_sentence() -> None:
