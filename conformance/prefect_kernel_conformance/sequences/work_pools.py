@@ -322,6 +322,27 @@ def polls(s: Script) -> None:
 
 
 @sequence
+def late_claims(s: Script) -> None:
+    """A worker claims what it was given, and what another one has run to its end since; the latter is a deviation."""
+    path = pool(s)
+    first, other = (_scheduled(s, flow(s), path, "default", at) for at in (-20, -10))
+    s.post(f"{path}/get_scheduled_flow_runs", {})
+    for type_ in ("PENDING", "PENDING", "RUNNING", "PENDING", "CANCELLED", "PENDING"):
+        set_state(s, other, type_)
+    for type_ in ("PENDING", "RUNNING", "COMPLETED", "PENDING"):
+        set_state(s, first, type_)
+
+
+@sequence
+def late_claims_of_retries(s: Script) -> None:
+    """As above, where its own process is about to retry the run."""
+    path = pool(s)
+    run = _scheduled(s, flow(s), path, "default", -20, empirical_policy={"retries": 1, "retry_delay": 60})
+    for type_ in ("PENDING", "RUNNING", "FAILED", "PENDING"):
+        set_state(s, run, type_)
+
+
+@sequence
 def polls_mark(s: Script) -> None:
     """Queues and deployments that are polled are READY; paused ones keep their status."""
     path = pool(s)

@@ -2,10 +2,14 @@
 
 Runs come by the priorities of their queues, then by the time for which they are scheduled. A queue gives no more than
 it has free slots, and neither does the pool. Nothing is claimed by asking: that is done by proposing PENDING.
+
+Where there is a limit, slots are counted and runs are found in one state of the database. Who claims runs in between
+would otherwise have others be given beyond the limit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -244,56 +248,150 @@ def _queues_postgresql(before: bool, after: bool) -> sa.Select[Any]:
     )
 
 
+@lru_cache(4)
+def within_limits(before: bool, after: bool) -> Statement:
+    """The first runs (`limit`) of a pool for which there are free slots; on PostgreSQL a statement is a snapshot.
+
+    `queues` is a JSON array of all its queues: [id, limit, priority, whether it may give runs, whether its runs hold
+    slots of the pool].
+    """
+    value = sa.literal_column("one.value")
+    cells = [value.op("->>")(sa.literal_column(str(i))) for i in range(5)]
+    id = sa.cast(cells[0], UUID())
+    held = (
+        sa.select(sa.func.count())
+        .select_from(flow_run)
+        .where(flow_run.c.work_queue_id == id, flow_run.c.state_type.in_(HOLDING))
+        .scalar_subquery()
+    )
+    given = (
+        sa.select(
+            id.label("id"),
+            sa.cast(cells[1], sa.Integer()).label("most"),
+            sa.cast(cells[2], sa.Integer()).label("priority"),
+            sa.cast(cells[3], sa.Boolean()).label("gives"),
+            sa.cast(cells[4], sa.Boolean()).label("counts"),
+            held.label("held"),
+        )
+        .select_from(
+            sa.func.json_array_elements(sa.cast(sa.bindparam("queues", type_=sa.Text()), sa.JSON())).alias("one")
+        )
+        .cte("given")
+        .prefix_with("MATERIALIZED")  # it is asked twice
+    )
+    limit, zero = sa.cast(sa.bindparam("limit", type_=sa.Integer()), sa.Integer()), sa.literal_column("0")
+    taken = sa.select(sa.func.sum(given.c.held)).where(given.c.counts).scalar_subquery()
+    pool_limit = sa.cast(sa.bindparam("pool_limit", type_=sa.Integer()), sa.Integer())
+    waiting = (
+        sa.select(*RUN_COLUMNS)
+        .where(flow_run.c.work_queue_id == given.c.id, *_conditions(flow_run, before, after))
+        .order_by(flow_run.c.next_scheduled_start_time)
+        .limit(
+            sa.func.greatest(zero, sa.func.least(limit, given.c.most - given.c.held))
+        )  # no limit is null, and no less
+        .correlate(given)
+        .lateral("waiting")
+    )
+    return Statement(
+        sa.select(sa.cast(sa.bindparam("pool_id", type_=UUID()), UUID()), given.c.id, *waiting.c)
+        .select_from(given.join(waiting, given.c.gives))
+        .order_by(given.c.priority, waiting.c.next_scheduled_start_time)
+        .limit(sa.func.greatest(zero, sa.func.least(limit, pool_limit - taken))),
+        raw=True,
+    )
+
+
 def _few_in_order(queues: list[_Queue]) -> bool:
     """Whether to ask one queue after the other, which on SQLite costs less than to rank what all of them have."""
     return len(queues) <= ONE_BY_ONE and len({queue.priority for queue in queues}) == len(queues)
 
 
-@point_read
-def find(kernel: Kernel, pool: str, body: ScheduledRuns, limit: int, now: datetime) -> Unit[tuple[bytes, list[str]]]:
-    """The answer to a poll, and the ids of queues for which it has something to write. Raises NotFound."""
-    horizons = readiness.horizons(kernel, now)
-    rows = yield _QUEUES(pool=pool, deployment_horizon=horizons["deployment_horizon"])
-    if not rows:
-        raise no_pool(pool)
-    pool_id, pool_paused, pool_limit = rows[0][:3]
-    everything = [_Queue(row) for row in rows if row[3] is not None]
-    asked = everything
-    if body.work_queue_names:
-        by_name = {queue.name: queue for queue in everything}
-        for name in body.work_queue_names:
-            if name not in by_name:
-                raise no_queue(pool, name)
-        asked = [by_name[name] for name in dict.fromkeys(body.work_queue_names)]
-    due = [queue.id for queue in asked if queue.due(horizons["queue_horizon"])]
-    most = min(limit, MOST)
-    if pool_limit is not None:
+class _Poll:
+    """A poll: the pool with its queues, and which of them may give how many runs."""
+
+    def __init__(self, rows: Sequence[Any], pool: str, body: ScheduledRuns, limit: int, dialect: str) -> None:
+        """Raises NotFound."""
+        if not rows:
+            raise no_pool(pool)
+        self.body = body
+        self.pool_id, paused, self.limit = rows[0][:3]
+        self.queues = self.asked = [_Queue(row) for row in rows if row[3] is not None]
+        if body.work_queue_names:
+            by_name = {queue.name: queue for queue in self.queues}
+            for name in body.work_queue_names:
+                if name not in by_name:
+                    raise no_queue(pool, name)
+            self.asked = [by_name[name] for name in dict.fromkeys(body.work_queue_names)]
         # The reference's statements differ: on SQLite slots that runs of paused queues hold count too.
-        sqlite = kernel.storage.dialect == SQLITE
-        most = min(most, pool_limit - sum(queue.held for queue in everything if sqlite or not queue.paused))
-    giving = [] if pool_paused or most <= 0 else [queue for queue in asked if not queue.paused and queue.room(most)]
-    if not giving:
+        self.counting = [queue for queue in self.queues if dialect == SQLITE or not queue.paused]
+        self.most = min(limit, MOST)
+        if self.limit is not None:
+            self.most = min(self.most, self.limit - sum(queue.held for queue in self.counting))
+        giving = [queue for queue in self.asked if not queue.paused and queue.room(self.most)]
+        self.giving = [] if paused or self.most <= 0 else sorted(giving, key=lambda queue: queue.priority)
+
+    @property
+    def limited(self) -> bool:
+        """Whether slots count."""
+        return self.limit is not None or any(queue.limit is not None for queue in self.giving)
+
+    def runs(self, dialect: str, most: int) -> Unit[Sequence[Any]]:
+        """The runs that may start; `most` are asked for."""
+        params = {"pool_id": self.pool_id, "before": self.body.scheduled_before, "after": self.body.scheduled_after}
+        shape = (self.body.scheduled_before is not None, self.body.scheduled_after is not None)
+        if self.limited and dialect != SQLITE:
+            gives = {queue.id for queue in self.asked if not queue.paused}
+            counts = {queue.id for queue in self.counting}
+            listed = [[q.id, q.limit, q.priority, q.id in gives, q.id in counts] for q in self.queues]
+            limits = {"pool_limit": self.limit, "limit": most}
+            found = yield within_limits(*shape).bind({**params, **limits, "queues": json_to_text(listed)})
+        elif len(self.giving) == 1 or (dialect == SQLITE and _few_in_order(self.giving)):
+            found = []
+            for queue in self.giving:
+                left = self.most - len(found)
+                if left <= 0:
+                    break
+                found += yield of_queue(*shape).bind({**params, "queue_id": queue.id, "limit": queue.room(left)})
+        else:
+            listed = [[queue.id, queue.room(self.most), queue.priority] for queue in self.giving]
+            found = yield of_queues(*shape).bind({**params, "queues": json_to_text(listed), "limit": self.most})
+        return found
+
+
+Found = tuple[bytes | None, list[str]]
+"""The answer to a poll, and the ids of queues for which it has something to write."""
+
+
+def find(
+    kernel: Kernel, pool: str, body: ScheduledRuns, limit: int, now: datetime, *, snapshot: bool = True
+) -> Unit[Found]:
+    """Look for runs. Without a `snapshot` there is no answer where it takes one. Raises NotFound."""
+    horizons = readiness.horizons(kernel, now)
+    dialect = kernel.storage.dialect
+    rows = yield _QUEUES(pool=pool, deployment_horizon=horizons["deployment_horizon"])
+    asked = _Poll(rows, pool, body, limit, dialect)
+    due = [queue.id for queue in asked.asked if queue.due(horizons["queue_horizon"])]
+    if not asked.giving:
         return b"[]", due
-    params: dict[str, Any] = {"pool_id": pool_id, "before": body.scheduled_before, "after": body.scheduled_after}
-    shape = (body.scheduled_before is not None, body.scheduled_after is not None)
-    in_turn = sorted(giving, key=lambda queue: queue.priority)
-    if len(giving) == 1 or (kernel.storage.dialect == SQLITE and _few_in_order(in_turn)):
-        found: list[Any] = []
-        for queue in in_turn:
-            left = most - len(found)
-            if left <= 0:
-                break
-            found += yield of_queue(*shape).bind({**params, "queue_id": queue.id, "limit": queue.room(left)})
-    else:
-        listed = json_to_text([[queue.id, queue.room(most), queue.priority] for queue in giving])
-        found = yield of_queues(*shape).bind({**params, "queues": listed, "limit": most})
-    return WORKER_RUN_WIRE.many(kernel.storage.dialect, found, now), due
+    if asked.limited and dialect == SQLITE and not snapshot:
+        return None, due
+    found = yield from asked.runs(dialect, min(limit, MOST))
+    return WORKER_RUN_WIRE.many(dialect, found, now), due
+
+
+@point_read
+def find_at_once(*args: Any) -> Unit[Found]:
+    """As `find`, on SQLite in one state of the database per statement."""
+    return (yield from find(*args, snapshot=False))
 
 
 async def poll(kernel: Kernel, pool: str, body: ScheduledRuns, limit: int) -> bytes:
     """The runs that may start now, as JSON; queues and deployments are marked as polled. Raises NotFound."""
     now = kernel.clock.now()
-    answer, due = await kernel.storage.read(find, kernel, pool, body, limit, now)
+    answer, due = await kernel.storage.read(find_at_once, kernel, pool, body, limit, now)
+    if answer is None:
+        answer, due = await kernel.storage.read(find, kernel, pool, body, limit, now)
+    assert answer is not None
     if due:
         await readiness.mark_polled(kernel, now, due)
     return answer

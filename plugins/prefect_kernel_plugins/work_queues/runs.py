@@ -78,17 +78,21 @@ def _first(before: bool) -> Statement:
 def _filtered(
     queue_filter: dict[str, Any], slots: int | None, limit: int, before: datetime | None
 ) -> Unit[Sequence[Any]]:
-    if slots is not None:
-        limit = min(limit, max(0, slots - (yield from reads.taken(queue_filter))))
-    params: dict[str, Any] = {"limit": limit, "offset": 0}
+    params: dict[str, Any] = {"limit": limit if slots is None else min(limit, slots), "offset": 0}
     until = {} if before is None else {"next_scheduled_start_time": {"before_": before}}
     shape = FLOW_RUN_FILTER.take(reads.filtered(queue_filter, "SCHEDULED", **until), params)
     rows = yield page_of_runs((("flow_runs", shape),), "NEXT_SCHEDULED_START_TIME_ASC").bind(params)
+    if slots is not None:
+        rows = rows[: max(0, slots - (yield from reads.taken(queue_filter)))]
     return [[None if i in _POOL_AT else cell for i, cell in enumerate(row)] for row in rows]
 
 
 def find(kernel: Kernel, id: str, limit: int, before: datetime | None, now: datetime) -> Unit[bytes]:
-    """The runs of a queue as JSON. Raises ObjectNotFound."""
+    """The runs of a queue as JSON. Raises ObjectNotFound.
+
+    Slots are counted after the runs were found: a run that is claimed in between makes the answer shorter. Counted
+    before, it would have the one behind it be given beyond the limit.
+    """
     rows = yield _QUEUE(id=id)
     if not rows:
         raise errors.ObjectNotFound(f"Work queue with id {id} not found.")
@@ -99,10 +103,10 @@ def find(kernel: Kernel, id: str, limit: int, before: datetime | None, now: date
     elif queue_filter is not None:
         found = yield from _filtered(queue_filter, slots, limit, before)
     else:
+        most = limit if slots is None else min(limit, slots)
+        found = yield _first(before is not None)(name=name, limit=most, before=before)
         if slots is not None:
-            held = (yield _HELD(name=name))[0][0]
-            limit = min(limit, max(0, slots - held))
-        found = yield _first(before is not None)(name=name, limit=limit, before=before)
+            found = found[: max(0, slots - (yield _HELD(name=name))[0][0])]
     return FLOW_RUN_WIRE.many(kernel.storage.dialect, found, now)
 
 

@@ -130,6 +130,31 @@ def test_polls_write_what_must_change(kernel: KernelUnderTest) -> None:
     assert names(kernel, before) == ["work-queue.ready"]
 
 
+@pytest.mark.parametrize("end", ["Completed", "Failed", "Crashed"])
+def test_a_claim_that_comes_too_late(kernel: KernelUnderTest, end: str) -> None:
+    """A worker that was given a run before another one ran it to its end is told to stop; its launching is not."""
+    pool(kernel)
+    mine = run(kernel, "default", -1, "a")["id"]
+    for state in ("Pending", "Running", end):
+        assert kernel.propose(mine, state).status == "ACCEPT"
+    late = kernel.propose(mine, "Pending")
+    assert late.status == "ABORT"
+    assert late.reason == f"This run was claimed by another worker and has ended: it is {end}."
+    launching = {"state": {"type": "PENDING", "name": "Submitting"}}
+    assert post(kernel, f"/flow_runs/{mine}/set_state", launching, 201)["status"] == "ACCEPT"
+
+
+def test_a_claim_of_a_run_that_its_process_retries(kernel: KernelUnderTest) -> None:
+    """Workers are not given such a run, so who claims it was given it before; the process goes on with it."""
+    pool(kernel)
+    policy = {"retries": 1, "retry_delay": 0}
+    body = {"work_pool_name": "pool", "work_queue_name": "default", "empirical_policy": policy}
+    mine = kernel.flow_run(**body, state={"type": "SCHEDULED"})["id"]
+    for state, verdict in (("Pending", "ACCEPT"), ("Running", "ACCEPT"), ("Failed", "REJECT"), ("Pending", "ABORT")):
+        assert kernel.propose(mine, state).status == verdict
+    assert kernel.propose(mine, "Running").status == "ACCEPT"
+
+
 def test_agents_ask_a_queue(kernel: KernelUnderTest) -> None:
     """By its id: CANCELLING runs count too, and the UI's asking is no poll."""
     pool(kernel)
