@@ -4,7 +4,7 @@ A group is a pydantic model; where it stands in the tree gives its settings thei
 `PREFECT_SERVER_API_PORT` in the environment and `port` in the table `[server.api]` of a TOML file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -150,6 +150,11 @@ def is_group(annotation: Any) -> TypeGuard[type[Group]]:
     return isinstance(annotation, type) and issubclass(annotation, Group)
 
 
+def limits_in(metadata: Iterable[Any]) -> tuple[tuple[str, Any], ...]:
+    """The bounds among what pydantic knows of a field."""
+    return tuple((kind, getattr(item, kind)) for item in metadata for kind in ("gt", "ge", "le") if hasattr(item, kind))
+
+
 def _walk(group: type[Group], path: tuple[str, ...]) -> Iterator[Declaration]:
     for name, info in group.model_fields.items():
         here = (*path, name)
@@ -159,9 +164,6 @@ def _walk(group: type[Group], path: tuple[str, ...]) -> Iterator[Declaration]:
             continue
         extra = info.json_schema_extra
         also = extra["also"] if isinstance(extra, dict) else []
-        limits = tuple(
-            (kind, getattr(item, kind)) for item in info.metadata for kind in ("gt", "ge", "le") if hasattr(item, kind)
-        )
         yield Declaration(
             path=here,
             name="PREFECT_" + "_".join(here).upper(),
@@ -169,5 +171,5 @@ def _walk(group: type[Group], path: tuple[str, ...]) -> Iterator[Declaration]:
             annotation=info.annotation,
             default=info.default,
             doc=info.description or "",
-            limits=limits,
+            limits=limits_in(info.metadata),
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from ..errors import PluginError, SettingsError
-from .fields import Declaration
+from .fields import Declaration, limits_in
 from .resolve import Found, Resolution, explain_value, rank_of, take
 from .sources import Source
 
@@ -42,7 +43,9 @@ class Setting:
     @property
     def declaration(self) -> Declaration:
         """As the resolver wants it."""
-        return Declaration(self.path, self.name, tuple(self.aliases), self.type, self.default, self.help)
+        info = FieldInfo.from_annotation(self.type)
+        limits = limits_in(info.metadata)
+        return Declaration(self.path, self.name, tuple(self.aliases), self.type, self.default, self.help, limits)
 
 
 class PluginSettings(Mapping[str, Any]):

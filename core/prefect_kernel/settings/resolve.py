@@ -231,7 +231,10 @@ def allowed_text(declared: Declaration) -> str:
 
 def _kind_text(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(str(choice) for choice in get_args(kind))
+        choices = get_args(kind)
+        return "one of " + ", ".join(str(choice) for choice in choices if choice != "") + " or empty" * ("" in choices)
+    if get_origin(kind) is dict and (inner := _kind_text(get_args(kind)[1])) != "text":
+        return f"a mapping whose values are {inner}"
     simple = {
         bool: "true or false",
         int: "a whole number",

@@ -6,6 +6,7 @@ are believed. It cannot be switched off by leaving the plugin out.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..common.roles import role_settings
 PREFIX = "PREFECT_KERNEL_TRUSTED_HEADER_"
 USER, ROLE, NETWORKS = PREFIX + "USER", PREFIX + "ROLE", PREFIX + "NETWORKS"
 DEFAULT_ROLE, ROLES = PREFIX + "DEFAULT_ROLE", PREFIX + "ROLES"
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 @hookimpl
@@ -56,6 +58,9 @@ def kernel_authenticators(settings: Any) -> Iterable[web.Authenticator]:
         raise SettingsError(
             f"{USER} is set: say in {NETWORKS} which proxies are believed, or anybody could name themselves."
         )
+    for setting in (USER, ROLE):
+        if values[setting] and _NAME.fullmatch(values[setting]) is None:
+            raise SettingsError(f"{setting} = {values[setting]!r} is no name of a header, such as X-Forwarded-User.")
     from .headers import TrustedHeaders
 
     listed = settings.server.api.cors_allowed_origins

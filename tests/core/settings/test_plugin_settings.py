@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 from prefect_kernel.errors import PluginError, SettingsError
 from prefect_kernel.settings import Setting, Settings, load
@@ -73,6 +74,26 @@ def test_a_bad_value_is_one_sentence_and_nothing_is_kept(tmp_path: Path) -> None
         "ACME_N (from environment) is not allowed: must be a whole number.",
     ]
     assert not settings.plugin
+
+
+def test_what_is_allowed_is_said(tmp_path: Path) -> None:
+    """Bounds, what a mapping leads to, and whether nothing at all will do."""
+    wrong = {"ACME_RATE": "-1", "ACME_ROLES": '{"a": "boss"}', "ACME_ROLE": "boss"}
+    role = Literal["viewer", "admin"]
+    with pytest.raises(SettingsError) as caught:
+        load({**HOME, **wrong}, tmp_path).adopt(
+            "acme",
+            [
+                Setting("ACME_RATE", Annotated[float, Field(ge=0, le=600)], 0.0, "A number."),
+                Setting("ACME_ROLES", dict[str, role], {}, "Roles."),  # type: ignore[valid-type]
+                Setting("ACME_ROLE", Literal["", "viewer", "admin"], "", "A role."),
+            ],
+        )
+    assert [line.partition("must be ")[2] for line in caught.value.message.split("\n")] == [
+        "a number, at least 0 and at most 600.",
+        "a mapping whose values are one of viewer, admin.",
+        "one of viewer, admin or empty.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -200,3 +200,11 @@ def test_it_cannot_be_left_out(make_kernel: MakeKernel) -> None:
 
     with pytest.raises(SettingsError, match="basic_auth cannot be disabled"):
         make_kernel(settings={"PREFECT_KERNEL_DISABLE": "basic_auth"})
+
+
+@pytest.mark.parametrize("header", ["Basic =", "Basic ====", "Basic !", "Basic", basic(""), basic(":")])
+def test_an_empty_auth_string_lets_nobody_in(make_kernel: MakeKernel, header: str) -> None:
+    """As where a compose file hands on a variable that is not set."""
+    kernel = make_kernel(settings={"PREFECT_SERVER_API_AUTH_STRING": ""})
+    assert kernel.client.get("/hello", headers={"Authorization": header}).status == 401
+    assert talk(kernel, "/api/events/in", auth(""))[-1][0] == "close"

@@ -118,3 +118,11 @@ def test_networks_must_be_said(make_kernel: MakeKernel) -> None:
     """Or anybody could name themselves."""
     with pytest.raises(SettingsError, match="PREFECT_KERNEL_TRUSTED_HEADER_NETWORKS"):
         make_kernel(settings={"PREFECT_KERNEL_TRUSTED_HEADER_USER": "X-Forwarded-User"})
+
+
+@pytest.mark.parametrize("setting", ["USER", "ROLE"])
+@pytest.mark.parametrize("name", ["X User", "X-User:", "X-Üser"])
+def test_names_that_no_header_has(make_kernel: MakeKernel, setting: str, name: str) -> None:
+    """Nobody would be known by them, so the server says so at its start."""
+    with pytest.raises(SettingsError, match=f"PREFECT_KERNEL_TRUSTED_HEADER_{setting} = .* is no name of a header"):
+        make_kernel(settings={**SETTINGS, f"PREFECT_KERNEL_TRUSTED_HEADER_{setting}": name})
