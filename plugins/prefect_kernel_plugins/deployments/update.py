@@ -170,6 +170,9 @@ def update(kernel: Kernel, id: str, body: DeploymentUpdate, now: datetime) -> Un
         yield from set_limit(id, body.concurrency_limit, now)
     after = yield from facts_of(id)
     if after is not None:
+        if body.concurrency_limit is not None and existing["concurrency_limit_id"] is None:
+            # As Prefect: that a deployment was given a limit of its own is no change; that it lost it is one.
+            existing = {**existing, "concurrency_limit_id": after["concurrency_limit_id"]}
         for call in updated_calls(kernel, existing, after, now):
             yield call
     if by_slugs is not None:

@@ -260,6 +260,17 @@ def test_events(kernel: KernelUnderTest) -> None:
     assert set(replaced["payload"]["updated_fields"]) == {"version"}
 
 
+def test_events_about_limits(kernel: KernelUnderTest) -> None:
+    """As Prefect tells it: that a deployment was given a limit of its own is no change, that it lost it is one."""
+    made = deploy(kernel)
+    for fields in ({}, {"description": "d"}):
+        for slots in (1, 2, None):
+            patch(kernel, made, concurrency_limit=slots, **fields)
+    updates = [(event["payload"].get("updated_fields"), len(event["related"])) for event in told(kernel)]
+    lost = ["concurrency_limit_id"]
+    assert updates == [(None, 1), (lost, 1), (["description"], 2), (lost, 1)]
+
+
 def test_deleting_many(kernel: KernelUnderTest) -> None:
     """Those that match, fifty at most."""
     names = [deploy(kernel, f"n{n}", tags=["even"] if n % 2 == 0 else [])["id"] for n in range(4)]
