@@ -26,4 +26,18 @@ class JsonFormatter(logging.Formatter):
             out["traceback"] = self.formatException(record.exc_info)
         if record.stack_info:
             out["stack"] = self.formatStack(record.stack_info)
-        return orjson.dumps(out, option=orjson.OPT_UTC_Z, default=str).decode("utf-8", "replace")
+        try:
+            return orjson.dumps(out, option=orjson.OPT_UTC_Z, default=str).decode()
+        except TypeError:  # halves of characters, which a client may have sent
+            out = {key: _whole(value) if isinstance(value, str) else value for key, value in out.items()}
+            return orjson.dumps(out, option=orjson.OPT_UTC_Z, default=str).decode()
+
+
+def _whole(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def said(message: str) -> str:
+    """What the server says at its start, as a line of its log."""
+    record = {"name": "prefect_kernel", "levelname": "INFO", "msg": message}
+    return JsonFormatter().format(logging.makeLogRecord(record))

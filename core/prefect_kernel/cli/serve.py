@@ -123,12 +123,16 @@ async def _serving(kernel: Kernel, runner: ServerRunner, config: ServeConfig, se
 
 def _announce(kernel: Kernel, addresses: Sequence[Address]) -> None:
     """Say where the API is, which database it is on, and which plugins it has."""
-    for address in addresses:
-        click.echo(f"API       {address.url}{kernel.api}")
-    click.echo(f"Database  {kernel.settings.shown_database_url}")
+    lines = [f"API       {address.url}{kernel.api}" for address in addresses]
+    lines.append(f"Database  {kernel.settings.shown_database_url}")
     own = [plugin for plugin in kernel.plugins.loaded if plugin.trusted]
     others = [f"{plugin.name} {plugin.version}".rstrip() for plugin in kernel.plugins.loaded if not plugin.trusted]
-    click.echo(f"Plugins   {', '.join([f'{len(own)} built in', *others])}")
-    for plugin in kernel.plugins.known:
-        if plugin.state != "loaded":
-            click.echo(f"          without {plugin.name}: {plugin.reason or plugin.state}")
+    lines.append(f"Plugins   {', '.join([f'{len(own)} built in', *others])}")
+    without = [plugin for plugin in kernel.plugins.known if plugin.state != "loaded"]
+    lines += [f"          without {plugin.name}: {plugin.reason or plugin.state}" for plugin in without]
+    if kernel.settings.kernel.log_format == "json":  # what reads the log reads this, too
+        from .json_logs import said
+
+        lines = [said(" ".join(line.split())) for line in lines]
+    for line in lines:
+        click.echo(line)

@@ -73,6 +73,15 @@ def test_start_and_stop(server: ServerFactory, database_url: str, acme: str) -> 
     assert "Traceback" not in kernel.log()
 
 
+def test_every_line_is_json(server: ServerFactory, sqlite_url: str) -> None:
+    """With JSON logs the start is told in them, too."""
+    kernel = server(sqlite_url, env={"PREFECT_KERNEL_LOG_FORMAT": "json"})
+    assert kernel.stop() == 0
+    told = [json.loads(line) for line in kernel.log().splitlines()]
+    assert [one["message"].split()[0] for one in told] == ["API", "Database", "Plugins"]
+    assert {one["level"] for one in told} == {"INFO"}
+
+
 def test_no_services(server: ServerFactory, sqlite_url: str, acme: str) -> None:
     """With --no-services only those run that requests depend on."""
     kernel = server(sqlite_url, "--no-autoload", "--plugins", acme, "--no-services")

@@ -85,7 +85,7 @@ def test_what_is_allowed_is_said(tmp_path: Path) -> None:
             "acme",
             [
                 Setting("ACME_RATE", Annotated[float, Field(ge=0, le=600)], 0.0, "A number."),
-                Setting("ACME_ROLES", dict[str, role], {}, "Roles."),  # type: ignore[valid-type]
+                Setting("ACME_ROLES", dict[str, role], {}, "Roles."),
                 Setting("ACME_ROLE", Literal["", "viewer", "admin"], "", "A role."),
             ],
         )

@@ -113,3 +113,5 @@ def test_json_logs() -> None:
     line = JsonFormatter().format(record)
     assert "\n" not in line
     assert json.loads(line)["exception"] == "ValueError"
+    record.msg, record.args = "half \ud800", ()
+    assert json.loads(JsonFormatter().format(record))["message"] == "half \\ud800"
