@@ -24,6 +24,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from .later import Later
 from .sql.match import array_test, empty_array, ilike, like_any
 from .sql.statement import in_list
 
@@ -352,29 +353,28 @@ class Subject:
         names: Mapping[str, str] | None = None,
         order: str = "",
         without: Sequence[str] = (),
-    ) -> type[Any]:
+    ) -> Later:
         """The model of a request's body: the filters (`without` some), and the members of `base`.
 
         `names` renames filters.
         `order` lists the members of `base` as they are checked, with `*` where the filters are (by default the last).
         """
-        names = names or {}
-        filters: dict[str, Any] = {
-            key: (self.nodes[key].model | None, Field(None, alias=names.get(key)))
-            for key in self.accepts
-            if key in self.nodes and key not in without
-        }
-        if not order:
-            return create_model(title, __base__=base, **filters)
-        fields: dict[str, Any] = {}
-        for name in order.split():
-            if name == "*":
-                fields |= filters
-            else:
-                member = base.model_fields[name]
-                fields[name] = (member.rebuild_annotation(), member)
-        model: type[Any] = create_model(title, __config__=base.model_config, **fields)
-        return model
+
+        def make() -> Any:
+            filters: dict[str, Any] = {
+                key: (self.nodes[key].model | None, Field(None, alias=(names or {}).get(key)))
+                for key in self.accepts
+                if key in self.nodes and key not in without
+            }
+            if not order:
+                return create_model(title, __base__=base, **filters)
+            own = {name: (member.rebuild_annotation(), member) for name, member in base.model_fields.items()}
+            fields: dict[str, Any] = {}
+            for name in order.split():
+                fields |= filters if name == "*" else {name: own[name]}
+            return create_model(title, __config__=base.model_config, **fields)
+
+        return Later(make)
 
     def take(self, body: BaseModel, params: Params) -> Shape:
         """The shape of all filters of a request; their parameters are put into `params`."""

@@ -24,6 +24,8 @@ OTHERS = frozenset(
 )
 
 OURS = ("PREFECT_SERVER_", "PREFECT_KERNEL_")
+NO_CLIENTS = ("PREFECT_KERNEL_", "PREFECT_REDIS_")
+"""How no setting of clients begins: the kernel's own, and those of the distribution that brings Prefect its Redis."""
 
 # Kubernetes puts these into every container next to a Service named, say, prefect-server.
 _SERVICE_LINK = re.compile(
@@ -32,8 +34,8 @@ _SERVICE_LINK = re.compile(
 
 
 def is_taken(name: str) -> bool:
-    """Whether a setting has this name. Those of clients, which take long to make, all begin with another prefix."""
-    return name in server_names() or (not name.startswith("PREFECT_KERNEL_") and name in every_name())
+    """Whether a setting has this name. Those of clients, which take long to make, all begin with other prefixes."""
+    return name in server_names() or (not name.startswith(NO_CLIENTS) and name in every_name())
 
 
 @cache

@@ -135,11 +135,11 @@ class Group:
     ) -> Callable[[Handler], Handler]:
         """Declare an operation.
 
-        `body` is the type of the request's body (any type pydantic understands); with `embed` it is a model whose
-        fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first. `response` is
-        a schema or type for the OpenAPI document, `media` the type of media of an answer that is not JSON.
-        `path_parameter` is a parameter of the path whose faults are told together with those of the body; the handler
-        calls it for the value.
+        `body` is the type of the request's body (any type pydantic understands, or a `Later`); with `embed` it is a
+        model whose fields are FastAPI-style body parameters. `status` lists the success codes, the usual one first.
+        `response` is a schema or type for the OpenAPI document, `media` the type of media of an answer that is not
+        JSON. `path_parameter` is a parameter of the path whose faults are told together with those of the body; the
+        handler calls it for the value.
         `permission` is `read`, `run`, `edit` or `admin`; by default GET needs `read`, and everything else `run`.
         `open_` endpoints need no credentials. Clients of an API version that the server does not understand are
         refused, unless `versioned` is false.

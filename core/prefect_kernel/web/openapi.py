@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from ..later import made
 from ..wire import Field, Nested, Wire
 from .described import described
 from .group import Endpoint
@@ -169,7 +170,7 @@ def _body_schemas(endpoints: Iterable[Endpoint], components: dict[str, Any]) -> 
     """Schemas of bodies by endpoint; models become components once, however many routes take them."""
     found: dict[int, dict[str, Any]] = {}
     adapters: list[tuple[int, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (id(e), "validation", TypeAdapter(e.body)) for e in endpoints if e.body is not None
+        (id(e), "validation", TypeAdapter(made(e.body))) for e in endpoints if e.body is not None
     ]
     schemas, shared = TypeAdapter.json_schemas(adapters, ref_template=REFERENCE)
     components.update(shared.get("$defs", {}))

@@ -12,6 +12,7 @@ import orjson
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .. import errors
+from ..later import Later, made
 from ..sql.types import may_hold_wide_integers
 
 JSON_TYPES = ("application/json",)
@@ -145,15 +146,27 @@ class BodyReader:
     and keys that are not declared are ignored.
     """
 
-    __slots__ = ("_adapter", "_fields", "_first", "_required", "embed", "type")
+    __slots__ = ("_adapter", "_fields", "_first", "_given", "_required", "embed", "type")
 
     def __init__(self, type_: Any, embed: bool) -> None:
-        self.type, self.embed = type_, embed
+        self._given, self.embed = type_, embed
+        if not isinstance(type_, Later):
+            self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not there yet: the first request that has such a body makes it."""
+        if name not in self.__slots__:
+            raise AttributeError(name)
+        self._make()
+        return getattr(self, name)
+
+    def _make(self) -> None:
+        type_ = self.type = made(self._given)
         self._adapter = TypeAdapter(type_)
         self._fields: list[str] = []
         self._required = True
         self._first: list[tuple[str, Beforehand]] = []
-        if embed:
+        if self.embed:
             assert issubclass(type_, BaseModel)
             self._fields = [f.alias or name for name, f in type_.model_fields.items()]
             self._required = any(f.is_required() for f in type_.model_fields.values())

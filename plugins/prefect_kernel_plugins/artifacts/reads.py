@@ -37,10 +37,10 @@ class _List(Listed):
     sort: ArtifactSort = ArtifactSort.ID_DESC
 
 
-ArtifactList: Any = ARTIFACTS.body("ArtifactList", _List, order="limit sort offset *")
-ArtifactCount: Any = ARTIFACTS.body("ArtifactCount", Filtered)
-ArtifactCollectionList: Any = COLLECTIONS.body("ArtifactCollectionList", _List, order="limit sort offset *")
-ArtifactCollectionCount: Any = COLLECTIONS.body("ArtifactCollectionCount", Filtered)
+ArtifactList = ARTIFACTS.body("ArtifactList", _List, order="limit sort offset *")
+ArtifactCount = ARTIFACTS.body("ArtifactCount", Filtered)
+ArtifactCollectionList = COLLECTIONS.body("ArtifactCollectionList", _List, order="limit sort offset *")
+ArtifactCollectionCount = COLLECTIONS.body("ArtifactCollectionCount", Filtered)
 
 
 @lru_cache(256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -105,5 +105,5 @@ class _List(Listed):
     sort: AutomationSort = AutomationSort.NAME_ASC
 
 
-AutomationList: Any = AUTOMATIONS.body("AutomationList", _List, order="limit sort offset *")
-AutomationCount: Any = AUTOMATIONS.body("AutomationCount", Filtered)
+AutomationList = AUTOMATIONS.body("AutomationList", _List, order="limit sort offset *")
+AutomationCount = AUTOMATIONS.body("AutomationCount", Filtered)

@@ -39,10 +39,10 @@ SORTS: dict[str, list[sa.ColumnElement[Any]]] = {
 
 
 _Sort: Any = BlockDocumentSort | None
-BlockDocumentList: Any = listed_between(
+BlockDocumentList = listed_between(
     "BlockDocumentList", DOCUMENTS, include_secrets=(bool, False), sort=(_Sort, BlockDocumentSort.NAME_ASC)
 )
-BlockDocumentCount: Any = DOCUMENTS.body("BlockDocumentCount", Filtered)
+BlockDocumentCount = DOCUMENTS.body("BlockDocumentCount", Filtered)
 
 
 @lru_cache(128)

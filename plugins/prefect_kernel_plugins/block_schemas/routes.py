@@ -19,7 +19,7 @@ from .schemas import BlockSchemaCreate, Version
 from .tree import SCHEMA_WIRE
 
 web.describe("BlockSchema", SCHEMA_WIRE)
-BlockSchemaList: Any = listed_between("BlockSchemaList", SCHEMAS)
+BlockSchemaList = listed_between("BlockSchemaList", SCHEMAS)
 
 
 @lru_cache(64)

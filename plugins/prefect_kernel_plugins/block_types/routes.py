@@ -21,7 +21,7 @@ from .schemas import BlockTypeCreate, BlockTypeUpdate
 from .wire import TYPE_COLUMNS, TYPE_WIRE
 
 web.describe("BlockType", TYPE_WIRE)
-BlockTypeList: Any = listed_between("BlockTypeList", TYPES)
+BlockTypeList = listed_between("BlockTypeList", TYPES)
 
 
 @lru_cache(64)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from prefect_kernel import errors, web
+from prefect_kernel.later import Later
 from prefect_kernel.sql import Statement, Unit
 from prefect_kernel.web.validation import Beforehand
 from prefect_kernel.wire import Wire
 
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
-    from prefect_kernel.filtering import Subject
+    from prefect_kernel.filtering import Node, Subject
 
 
 def checked_limit(request: web.Request, limit: int | None) -> int:
@@ -52,19 +54,28 @@ class Paged(Filtered):
     page: Annotated[int, Field(ge=1)] = 1
 
 
-def listed_between(title: str, filters: Subject, **more: Any) -> type[Any]:
+def listed_between(title: str, filters: Subject, **more: Any) -> Later:
     """The body of a list whose reference declares the filters before `more` and the offset.
 
     The order of members is that of the errors about them.
     """
-    nodes: dict[str, Any] = {key: (filters.nodes[key].model | None, None) for key in filters.accepts}
-    return listed_after(title, **nodes, **more)
+    return listed_after(title, {key: filters.nodes[key] for key in filters.accepts}, **more)
 
 
-def listed_after(title: str, **members: Any) -> type[Any]:
-    """The body of a list whose reference declares `members` (type and default of each) before the offset."""
+def listed_after(title: str, filters: Mapping[str, Node], **more: Any) -> Later:
+    """The body of a list whose reference declares `filters` and `more` (type and default of each) before the offset."""
     offset: Any = (Annotated[int, Field(ge=0)], 0)
-    return create_model(title, __base__=Filtered, **{"limit": (PageLimit, None), **members, "offset": offset})
+
+    def make() -> Any:
+        nodes: dict[str, Any] = {key: (node.model | None, None) for key, node in filters.items()}
+        return create_model(title, __base__=Filtered, **{"limit": (PageLimit, None), **nodes, **more, "offset": offset})
+
+    return Later(make)
+
+
+def filtered_by(title: str, base: type[BaseModel], name: str, node: Node, **more: Any) -> Later:
+    """The body of a list, a count or a bulk operation with one filter, and with `more` members."""
+    return Later(lambda: create_model(title, __base__=base, **{name: (node.model | None, None), **more}))
 
 
 def read_list(kernel: Kernel, wire: Wire, statement: Statement, params: dict[str, object]) -> Unit[bytes]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from prefect_kernel import web
 from prefect_kernel.sql import Unit
 
-from ..common.paging import Filtered
+from ..common.paging import Filtered, filtered_by
 from . import queries
 from .filters import DEPLOYMENT_FILTER, DEPLOYMENTS
 from .group import group
@@ -21,12 +21,9 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 
-_Deployments: Any = DEPLOYMENT_FILTER.model | None
-DeploymentBulkDelete: Any = create_model(
-    "DeploymentBulkDelete",
-    __base__=Filtered,
-    deployments=(_Deployments, None),
-    limit=(Annotated[int, Field(ge=1, le=LIMIT)], LIMIT),
+_Limit = Annotated[int, Field(ge=1, le=LIMIT)]
+DeploymentBulkDelete = filtered_by(
+    "DeploymentBulkDelete", Filtered, "deployments", DEPLOYMENT_FILTER, limit=(_Limit, LIMIT)
 )
 
 

@@ -6,8 +6,6 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pydantic import create_model
-
 from prefect_kernel import web
 from prefect_kernel.filtering import Shape
 from prefect_kernel.sql import Statement, Unit
@@ -41,10 +39,17 @@ SORTS: dict[str, Sort] = {
 
 
 # The sort comes last among the members, and so among the errors of a body that has none of them.
-_SORT: Any = {"sort": (DeploymentSort, DeploymentSort.NAME_ASC)}
-DeploymentList: Any = create_model("DeploymentList", __base__=DEPLOYMENTS.body("DeploymentFilters", Listed), **_SORT)
-DeploymentPage: Any = create_model("DeploymentPage", __base__=DEPLOYMENTS.body("DeploymentPages", Paged), **_SORT)
-DeploymentCount: Any = DEPLOYMENTS.body("DeploymentCount", Filtered)
+class _List(Listed):
+    sort: DeploymentSort = DeploymentSort.NAME_ASC
+
+
+class _Page(Paged):
+    sort: DeploymentSort = DeploymentSort.NAME_ASC
+
+
+DeploymentList = DEPLOYMENTS.body("DeploymentList", _List, order="limit offset * sort")
+DeploymentPage = DEPLOYMENTS.body("DeploymentPage", _Page, order="limit page * sort")
+DeploymentCount = DEPLOYMENTS.body("DeploymentCount", Filtered)
 
 
 @lru_cache(256)

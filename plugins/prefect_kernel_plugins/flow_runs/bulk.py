@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from prefect_kernel import errors, web
 from prefect_kernel.propose import propose
 from prefect_kernel.sql import Unit
 
 from ..common.client import api_version, client_version
-from ..common.paging import Filtered
+from ..common.paging import Filtered, filtered_by
 from ..states import StateCreate, to_state
 from ..states.answers import orchestration_result
 from . import queries
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 LIMIT = 50
 
 _Limit = Annotated[int, Field(ge=1, le=LIMIT)]
-_FlowRuns: Any = FLOW_RUN_FILTER.model | None
-FlowRunBulkDelete: Any = create_model(
-    "FlowRunBulkDelete", __base__=Filtered, flow_runs=(_FlowRuns, None), limit=(_Limit, LIMIT)
-)
-FlowRunBulkSetState: Any = create_model(
+FlowRunBulkDelete = filtered_by("FlowRunBulkDelete", Filtered, "flow_runs", FLOW_RUN_FILTER, limit=(_Limit, LIMIT))
+FlowRunBulkSetState = filtered_by(
     "FlowRunBulkSetState",
-    __base__=Filtered,
-    flow_runs=(_FlowRuns, None),
+    Filtered,
+    "flow_runs",
+    FLOW_RUN_FILTER,
     state=(StateCreate, ...),
     force=(bool, False),
     limit=(_Limit, LIMIT),

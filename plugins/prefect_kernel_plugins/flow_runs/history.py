@@ -24,8 +24,8 @@ from .tables import flow_run
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
-FlowRunHistory: Any = FLOW_RUNS.body("FlowRunHistory", HistoryBody, {"work_pool_queues": "work_queues"})
-FlowRunLateness: Any = FLOW_RUNS.body("FlowRunLateness", Filtered)
+FlowRunHistory = FLOW_RUNS.body("FlowRunHistory", HistoryBody, {"work_pool_queues": "work_queues"})
+FlowRunLateness = FLOW_RUNS.body("FlowRunLateness", Filtered)
 
 _history = History(FLOW_RUNS, flow_run)
 

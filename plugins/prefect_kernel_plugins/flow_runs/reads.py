@@ -58,9 +58,9 @@ class _Page(Paged):
     sort: FlowRunSort = FlowRunSort.ID_DESC
 
 
-FlowRunList: Any = FLOW_RUNS.body("FlowRunList", _List, order="limit sort offset *")
-FlowRunPage: Any = FLOW_RUNS.body("FlowRunPage", _Page, order="limit sort page *")
-FlowRunCount: Any = FLOW_RUNS.body("FlowRunCount", Filtered)
+FlowRunList = FLOW_RUNS.body("FlowRunList", _List, order="limit sort offset *")
+FlowRunPage = FLOW_RUNS.body("FlowRunPage", _Page, order="limit sort page *")
+FlowRunCount = FLOW_RUNS.body("FlowRunCount", Filtered)
 
 
 def _state_type_any() -> AnyLabel:

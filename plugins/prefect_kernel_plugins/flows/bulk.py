@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, create_model
+from pydantic import Field
 
 from prefect_kernel import web
 from prefect_kernel.sql import Unit
 
-from ..common.paging import Filtered
+from ..common.paging import Filtered, filtered_by
 from . import queries
 from .filters import FLOW_FILTER, FLOWS
 from .group import group
@@ -21,13 +21,8 @@ if TYPE_CHECKING:
 
 LIMIT = 50
 
-_Flows: Any = FLOW_FILTER.model | None
-FlowBulkDelete: Any = create_model(
-    "FlowBulkDelete",
-    __base__=Filtered,
-    flows=(_Flows, None),
-    limit=(Annotated[int, Field(ge=1, le=LIMIT)], LIMIT),
-)
+_Limit = Annotated[int, Field(ge=1, le=LIMIT)]
+FlowBulkDelete = filtered_by("FlowBulkDelete", Filtered, "flows", FLOW_FILTER, limit=(_Limit, LIMIT))
 
 
 def delete_matching(kernel: Kernel, given: Any, limit: int, now: datetime) -> Unit[list[str]]:

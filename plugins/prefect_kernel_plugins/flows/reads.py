@@ -43,9 +43,9 @@ class _Page(Paged):
     sort: FlowSort = FlowSort.NAME_ASC
 
 
-FlowList: Any = FLOWS.body("FlowList", _List, order="limit offset * sort")
-FlowPage: Any = FLOWS.body("FlowPage", _Page, order="limit page * sort")
-FlowCount: Any = FLOWS.body("FlowCount", Filtered)
+FlowList = FLOWS.body("FlowList", _List, order="limit offset * sort")
+FlowPage = FLOWS.body("FlowPage", _Page, order="limit page * sort")
+FlowCount = FLOWS.body("FlowCount", Filtered)
 
 
 @lru_cache(256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from functools import lru_cache
+from typing import Any
 
 from prefect_kernel import web
 from prefect_kernel.filtering import Shape
@@ -11,8 +12,8 @@ from prefect_kernel.sql import Statement
 from prefect_kernel.sql.paging import page_statement
 from prefect_kernel.wire import Field, Wire
 
-from ..common.paging import Listed, checked_limit, read_list
-from .filters import LOGS
+from ..common.paging import Listed, checked_limit, filtered_by, read_list
+from .filters import LOG_FILTER, LOGS
 from .group import group
 from .tables import log
 
@@ -41,10 +42,7 @@ class LogSort(str, Enum):
     TIMESTAMP_DESC = "TIMESTAMP_DESC"
 
 
-class LogList(LOGS.body("_LogList", Listed)):  # type: ignore[misc]
-    """Body of POST /logs/filter."""
-
-    sort: LogSort = LogSort.TIMESTAMP_ASC
+LogList = filtered_by("LogList", Listed, "logs", LOG_FILTER, sort=(LogSort, LogSort.TIMESTAMP_ASC))
 
 
 @lru_cache(128)
@@ -55,7 +53,7 @@ def page(shape: Shape, descending: bool) -> Statement:
 
 
 @group.post("/filter", body=LogList, embed=True, permission="read", response="Log[]")
-async def read_logs(request: web.Request, body: LogList) -> web.Reply:
+async def read_logs(request: web.Request, body: Any) -> web.Reply:
     """The log lines that match, the oldest first unless `sort` says otherwise."""
     params = {"limit": checked_limit(request, body.limit), "offset": body.offset}
     statement = page(LOGS.take(body, params), body.sort is LogSort.TIMESTAMP_DESC)

@@ -138,7 +138,7 @@ _STORED = ("id", "name", "level", "message", "timestamp", "flow_run_id", "task_r
 
 def _lines_after(filter: Any, span: dict[str, datetime], after: dict[str, Any] | None) -> Unit[list[Any]]:
     """The first lines of a span, or those after a line: others may come in before it meanwhile."""
-    body = LogList(logs=filter.model_copy(update={"text": None}))  # as with what comes in, its text is not asked
+    body = LogList.type(logs=filter.model_copy(update={"text": None}))  # as with what comes in, its text is not asked
     params: dict[str, Any] = {**span, "limit": PAGE}
     if after is not None:
         params |= {"written_since": after["timestamp"], "after": after["timestamp"], "after_id": str(after["id"])}

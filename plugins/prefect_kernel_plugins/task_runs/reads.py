@@ -50,10 +50,10 @@ class _Page(Paged):
     sort: TaskRunSort = TaskRunSort.ID_DESC
 
 
-TaskRunList: Any = TASK_RUNS.body("TaskRunList", _List, order="limit sort offset *")
-TaskRunPage: Any = TASK_RUNS.body("TaskRunPage", _Page, order="limit sort page *")
-TaskRunCount: Any = TASK_RUNS.body("TaskRunCount", Filtered)
-TaskRunHistory: Any = TASK_RUNS.body("TaskRunHistory", HistoryBody)
+TaskRunList = TASK_RUNS.body("TaskRunList", _List, order="limit sort offset *")
+TaskRunPage = TASK_RUNS.body("TaskRunPage", _Page, order="limit sort page *")
+TaskRunCount = TASK_RUNS.body("TaskRunCount", Filtered)
+TaskRunHistory = TASK_RUNS.body("TaskRunHistory", HistoryBody)
 
 _history = History(TASK_RUNS, task_run)
 

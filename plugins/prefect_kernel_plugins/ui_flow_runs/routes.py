@@ -68,7 +68,7 @@ class _Window(Filtered):
     offset: Annotated[int, BodyField(ge=0)] = 0
 
 
-RunHistory: Any = FLOW_RUNS.body("UIFlowRunHistory", _Window, order="sort limit offset *", without=["work_pool_queues"])
+RunHistory = FLOW_RUNS.body("UIFlowRunHistory", _Window, order="sort limit offset *", without=["work_pool_queues"])
 
 
 @lru_cache(256)

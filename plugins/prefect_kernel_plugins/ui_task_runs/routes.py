@@ -13,6 +13,7 @@ from pydantic import create_model
 
 from prefect_kernel import errors, web
 from prefect_kernel.filtering import Clause, Node, Shape, Subject
+from prefect_kernel.later import Later
 from prefect_kernel.sql import Statement, Unit, by_dialect, point_read
 from prefect_kernel.sql.types import UUID, Timestamp
 from prefect_kernel.transition import TERMINAL_STATES
@@ -69,13 +70,15 @@ DASHBOARD.relate(
     _of_flow_run,
     {"flow_runs": task_run.c.flow_run_id},
 )
-_fields = {key: (DASHBOARD.nodes[key].model | None, None) for key in DASHBOARD.accepts[1:]}
-DashboardCounts: Any = create_model(
-    "DashboardCounts",
-    __base__=Filtered,
-    **{"task_runs": (TASK_RUN_FILTER.model, ...), **_fields},  # type: ignore[call-overload]
-)
-Counts: Any = TASK_RUNS.body("UITaskRunCounts", Filtered)
+
+
+def _dashboard_counts() -> Any:
+    fields: dict[str, Any] = {key: (DASHBOARD.nodes[key].model | None, None) for key in DASHBOARD.accepts[1:]}
+    return create_model("DashboardCounts", __base__=Filtered, task_runs=(TASK_RUN_FILTER.model, ...), **fields)
+
+
+DashboardCounts = Later(_dashboard_counts)
+Counts = TASK_RUNS.body("UITaskRunCounts", Filtered)
 
 _SINCE = {
     "sqlite": "(julianday(task_run.start_time) - julianday(:start)) * 86400.0",

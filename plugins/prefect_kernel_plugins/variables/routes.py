@@ -11,7 +11,7 @@ from prefect_kernel.filtering import Shape
 from prefect_kernel.sql import Statement
 from prefect_kernel.sql.paging import Sort, count_statement, page_statement
 
-from ..common.paging import Filtered, Listed, checked_limit, read_list, read_number
+from ..common.paging import Filtered, Listed, checked_limit, filtered_by, read_list, read_number
 from . import queries
 from .filters import VARIABLE_FILTER, VARIABLES
 from .group import group
@@ -37,20 +37,10 @@ SORTS: dict[str, Sort] = {
     "NAME_DESC": (t.c.name, True),
     "NAME_ASC": (t.c.name, False),
 }
-_Filter: Any = VARIABLE_FILTER.model | None
-
-
-class VariableList(Listed):
-    """Body parameters of a list of variables."""
-
-    variables: _Filter = None
-    sort: VariableSort = VariableSort.NAME_ASC
-
-
-class VariableCount(Filtered):
-    """Body parameters of a count of variables."""
-
-    variables: _Filter = None
+VariableList = filtered_by(
+    "VariableList", Listed, "variables", VARIABLE_FILTER, sort=(VariableSort, VariableSort.NAME_ASC)
+)
+VariableCount = filtered_by("VariableCount", Filtered, "variables", VARIABLE_FILTER)
 
 
 @lru_cache(64)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 web.describe("WorkQueueResponse", QUEUE_WIRE)
 
-_Queues: Any = WORK_QUEUE_FILTER.model | None
-WorkPoolQueueList: Any = listed_after("WorkPoolQueueList", work_queues=(_Queues, None))
+WorkPoolQueueList = listed_after("WorkPoolQueueList", {"work_queues": WORK_QUEUE_FILTER})
 
 
 def create(kernel: Kernel, pool: str, body: WorkQueueCreate, now: datetime) -> Unit[Any]:

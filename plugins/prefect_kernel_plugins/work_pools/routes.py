@@ -8,14 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import create_model
-
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 from prefect_kernel.wire import Wire
 
 from ..common.client import client_version
-from ..common.paging import Filtered, checked_limit, listed_after, read_list, read_number
+from ..common.paging import Filtered, checked_limit, filtered_by, listed_after, read_list, read_number
 from . import pools, reads, scheduled, slot_status
 from .filters import WORK_POOL_FILTER
 from .group import group
@@ -33,9 +31,8 @@ web.describe("WorkPoolResponse", POOL_WIRE)
 RESERVED = "prefect"
 """How names of pools begin that clients may neither make nor delete."""
 _OLD = (3, 3, 7)
-_Pools: Any = WORK_POOL_FILTER.model | None
-WorkPoolList: Any = listed_after("WorkPoolList", work_pools=(_Pools, None))
-WorkPoolCount: Any = create_model("WorkPoolCount", __base__=Filtered, work_pools=(_Pools, None))
+WorkPoolList = listed_after("WorkPoolList", {"work_pools": WORK_POOL_FILTER})
+WorkPoolCount = filtered_by("WorkPoolCount", Filtered, "work_pools", WORK_POOL_FILTER)
 
 
 def reserved(name: str) -> bool:

@@ -17,8 +17,7 @@ from .wire import WORKER_WIRE
 
 web.describe("WorkerResponse", WORKER_WIRE)
 
-_Workers: Any = WORKER_FILTER.model | None
-WorkerList: Any = listed_after("WorkerList", workers=(_Workers, None))
+WorkerList = listed_after("WorkerList", {"workers": WORKER_FILTER})
 
 
 @group.websocket("/{work_pool_name}/workers/connect", permission="run")

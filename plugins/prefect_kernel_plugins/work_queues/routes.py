@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from pydantic import Field, create_model
+from pydantic import Field
 
 from prefect_kernel import errors, web
 from prefect_kernel.sql import Unit
 
 from ..common.fields import DateTime, Lenient
-from ..common.paging import Listed, PageLimit, checked_limit
+from ..common.paging import Listed, PageLimit, checked_limit, filtered_by
 from ..work_pools import queries, queues, readiness, slot_status
 from ..work_pools.filters import WORK_QUEUE_FILTER
 from ..work_pools.reads import take
@@ -23,8 +23,7 @@ from .group import group
 if TYPE_CHECKING:
     from prefect_kernel.app import Kernel
 
-_Queues: Any = WORK_QUEUE_FILTER.model | None
-WorkQueueList: Any = create_model("WorkQueueList", __base__=Listed, work_queues=(_Queues, None))
+WorkQueueList = filtered_by("WorkQueueList", Listed, "work_queues", WORK_QUEUE_FILTER)
 
 
 class QueueRuns(Lenient):

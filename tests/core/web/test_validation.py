@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from prefect_kernel import errors
+from prefect_kernel.later import Later
 from prefect_kernel.web.validation import BodyReader, QueryReader, is_json, parse_json
 
 
@@ -137,3 +138,22 @@ def test_a_query_string() -> None:
     assert read([("tag", "a"), ("limit", "3"), ("tag", "b"), ("limit", "4")]) == Asked(tag=["a", "b"], limit=4)
     assert read([]) == Asked()
     assert refused(read, [("limit", "many")]) == [("int_parsing", ("query", "limit"))]
+
+
+def test_bodies_that_are_made_later() -> None:
+    """With the first request that has one, and once; before that nothing is."""
+    asked: list[str] = []
+
+    def make() -> Any:
+        asked.append("made")
+        return Parts
+
+    later = Later(make)
+    readers = [BodyReader(later, embed=True), BodyReader(later, embed=True)]
+    assert asked == []
+    assert refused(readers[0], b"[]", None) == [("missing", ("body", "thing")), ("missing", ("body", "limit"))]
+    assert readers[1](b'{"limit": 3}', None) == readers[0](b'{"limit": 3}', None) == Parts(limit=3)
+    assert asked == ["made"]
+    assert readers[0].type is later.type is Parts
+    with pytest.raises(AttributeError):
+        readers[0].nothing  # noqa: B018

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from prefect_kernel.later import made
 from prefect_kernel.testing import KernelUnderTest
 
 DEEP = 100_000
@@ -85,7 +86,7 @@ def path_of(template: str, segment: str = "x") -> str:
 
 def fields_of(endpoint: Any) -> list[str]:
     """The members of the body."""
-    model = endpoint.body
+    model = made(endpoint.body)
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [field.alias or name for name, field in model.model_fields.items()]
     return []

@@ -91,7 +91,7 @@ def test_lists_of_flow_runs(full: KernelUnderTest) -> None:
     """A page is found by walking an index in its order; nothing is sorted but the page itself."""
     for name, (sort, filters) in LISTS.items():
         params: dict[str, Any] = {"limit": 10, "offset": 0}
-        shape = FLOW_RUNS.take(flow_run_reads.FlowRunList.model_validate(filters), params)
+        shape = FLOW_RUNS.take(flow_run_reads.FlowRunList.type.model_validate(filters), params)
         found = plan(full, flow_run_reads.page(shape, sort), params)
         if full.kernel.storage.dialect == "sqlite":
             assert "TEMP B-TREE" not in found, (name, found)
@@ -105,7 +105,7 @@ def test_counts_of_flow_runs(full: KernelUnderTest) -> None:
     """Counts read an index alone on SQLite, and an index when a few states are asked for on PostgreSQL."""
     for filters in ({}, states("FAILED")):
         params: dict[str, Any] = {}
-        shape = FLOW_RUNS.take(flow_run_reads.FlowRunCount.model_validate(filters), params)
+        shape = FLOW_RUNS.take(flow_run_reads.FlowRunCount.type.model_validate(filters), params)
         found = plan(full, flow_run_reads.count(shape), params)
         if full.kernel.storage.dialect == "sqlite":
             assert "USING COVERING INDEX" in found, found
@@ -130,13 +130,13 @@ def test_counts_by_what_is_related(full: KernelUnderTest) -> None:
     for_each_row = "CORRELATED" if sqlite else r"Filter:.*(?<!hashed )SubPlan"
     for name, filters in RELATED.items():
         params: dict[str, Any] = {}
-        shape = FLOW_RUNS.take(flow_run_reads.FlowRunCount.model_validate(filters), params)
+        shape = FLOW_RUNS.take(flow_run_reads.FlowRunCount.type.model_validate(filters), params)
         found = plan(full, flow_run_reads.count(shape), params)
         assert not re.search(for_each_row, found), (name, found)
         if sqlite:
             assert ("expected_start_time>" in found) == ("flow_runs" in filters), (name, found)
     params = {}
-    body = task_run_reads.TaskRunCount.model_validate({"flow_runs": RELATED["of a pool in a day"]["flow_runs"]})
+    body = task_run_reads.TaskRunCount.type.model_validate({"flow_runs": RELATED["of a pool in a day"]["flow_runs"]})
     found = plan(full, task_run_reads.count(TASK_RUNS.take(body, params)), params)
     assert not re.search(for_each_row, found), found
     if sqlite:
@@ -151,7 +151,7 @@ def test_flows_by_their_runs(full: KernelUnderTest) -> None:
     failed: Row = states("FAILED")["flow_runs"]
     for runs, by_flow in ((day, True), (day | failed, False), (failed, False)):
         params: dict[str, Any] = {"limit": 10, "offset": 0}
-        body = flow_reads.FlowList.model_validate({"flow_runs": runs})
+        body = flow_reads.FlowList.type.model_validate({"flow_runs": runs})
         found = plan(full, flow_reads.page(FLOWS.take(body, params), "UPDATED_DESC"), params)
         assert ("kernel_ix_flow_run__flow_id_start (flow_id=? AND <expr>" in found) == by_flow, found
 
@@ -159,7 +159,7 @@ def test_flows_by_their_runs(full: KernelUnderTest) -> None:
 def test_task_runs_of_a_flow_run(full: KernelUnderTest) -> None:
     """The task runs of one flow run are found by the foreign key's index."""
     params: dict[str, Any] = {"limit": 10, "offset": 0}
-    body = task_run_reads.TaskRunList.model_validate({"flow_runs": {"id": {"any_": [ONE]}}})
+    body = task_run_reads.TaskRunList.type.model_validate({"flow_runs": {"id": {"any_": [ONE]}}})
     shape = TASK_RUNS.take(body, params)
     found = plan(full, task_run_reads.page(shape, "EXPECTED_START_TIME_ASC", False), params)
     assert re.search(r"(ix|uq)_task_run__flow_run_id", found), found
@@ -170,7 +170,7 @@ def test_one_statement_per_shape(kernel: KernelUnderTest) -> None:
     assert kernel.client.post("/flow_runs/filter", json={}).status == 200
 
     def statement(filters: Row) -> Statement:
-        return flow_run_reads.page(FLOW_RUNS.take(flow_run_reads.FlowRunList.model_validate(filters), {}), NEWEST)
+        return flow_run_reads.page(FLOW_RUNS.take(flow_run_reads.FlowRunList.type.model_validate(filters), {}), NEWEST)
 
     first = statement({"flow_runs": {"name": {"any_": ["a", "b"]}}})
     assert statement({"flow_runs": {"name": {"any_": ["c", "d", "e"]}}}) is first
