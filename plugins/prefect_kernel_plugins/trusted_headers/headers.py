@@ -66,7 +66,11 @@ class TrustedHeaders:
             return headers.get(b"sec-fetch-site", b"same-origin") in (b"same-origin", b"same-site", b"none")
         text = origin.decode("latin-1")
         hosts = (headers.get(b"host", b""), headers.get(b"x-forwarded-host", b"").rpartition(b",")[2].strip())
-        return text in self._origins or urlsplit(text).netloc.encode("latin-1") in [host for host in hosts if host]
+        try:
+            netloc = urlsplit(text).netloc.encode("latin-1")
+        except ValueError:  # `http://[`, say
+            return False
+        return text in self._origins or netloc in [host for host in hosts if host]
 
     async def request(self, request: web.Request) -> web.Caller | None:
         return self._known(request.scope)

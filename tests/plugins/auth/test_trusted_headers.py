@@ -93,6 +93,8 @@ def test_pages_of_other_origins(make_kernel: MakeKernel) -> None:
         {"origin": "https://evil.example.com"},
         {"origin": "null"},
         {"origin": "http://testserver.evil.example.com"},
+        {"origin": "http://["},
+        {"origin": ""},
         {"sec-fetch-site": "cross-site"},
     ):
         assert not me(kernel, {**ADA, **other}), other
