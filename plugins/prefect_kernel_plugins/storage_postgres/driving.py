@@ -86,10 +86,17 @@ async def drive(connection: Any, unit: Unit[Any], write: bool) -> Any:
             result = await _one(connection, call)
     except BaseException:
         if began and not connection.is_closed():
-            await connection.execute("ROLLBACK")
+            await _roll_back(connection)
         raise
     finally:
         unit.close()
+
+
+async def _roll_back(connection: Any) -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - what the unit has failed of is raised; a cancellation, above all, stays one
+        connection.terminate()  # it is in the middle of something; with it ends what was begun on it
 
 
 async def _one(connection: Any, call: Call) -> Any:

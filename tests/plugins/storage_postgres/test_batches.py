@@ -67,6 +67,36 @@ async def test_a_batch_that_misses_its_rows_leaves_nothing(postgres_url: str, la
     await connection.close()
 
 
+class Stuck:
+    """A connection that is cancelled in the middle of something, and can do nothing else any more."""
+
+    ended = False
+
+    def is_closed(self) -> bool:
+        return self.ended
+
+    def terminate(self) -> None:
+        self.ended = True
+
+    async def execute(self, text: str, *arguments: Any) -> str:
+        if text == "BEGIN":
+            return text
+        raise asyncpg.InternalClientError if text == "ROLLBACK" else asyncio.CancelledError
+
+
+@pytest.mark.asyncio
+async def test_a_cancellation_stays_one_when_rolling_back_fails() -> None:
+    """Who is cancelled is not told that the database is away; the connection ends, and with it the transaction."""
+    connection = Stuck()
+
+    def unit() -> Unit[None]:
+        yield INSERT_A(n=2)
+
+    with pytest.raises(asyncio.CancelledError):
+        await drive(connection, unit(), True)
+    assert connection.ended
+
+
 @pytest.mark.asyncio
 async def test_the_pool_gives_a_connection_to_the_one_who_waits(postgres_url: str) -> None:
     """With every connection in use one waits; who waits too long is refused; a broken connection is replaced."""
