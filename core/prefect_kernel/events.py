@@ -57,6 +57,12 @@ class Events:
         """The write that records an event (keys as in Prefect's event schema; `id` and `occurred` are required)."""
         return _PUT(id=event["id"], event=dumps(event).decode(), created=event["occurred"])
 
+    def calls(self, events: list[dict[str, Any]]) -> Call:
+        """The same for several events, of which there must be one at least: one round trip to the database."""
+        return _PUT.many(
+            [{"id": one["id"], "event": dumps(one).decode(), "created": one["occurred"]} for one in events]
+        )
+
     def put(self, *events: dict[str, Any]) -> Unit[None]:
         """Record events in the current transaction; `committed` must be called after it."""
         if self.wanted:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any, cast
 
 import orjson
@@ -66,6 +67,19 @@ def text(moment: datetime) -> str:
 def key_text(key: Iterable[str]) -> str:
     """A bucketing key as JSON, to look it up by."""
     return orjson.dumps(list(key)).decode()
+
+
+KEY_BYTES = 2000
+"""How long a bucketing key may be: PostgreSQL's index over it holds little more."""
+
+
+def key_of(trigger: EventTrigger, event: Event) -> list[str]:
+    """The bucketing key of an event. Of one that is too long, values are cut, and told apart by their digests."""
+    key = trigger.key(event)
+    if len(key_text(key).encode()) <= KEY_BYTES:
+        return key
+    room = max(80, KEY_BYTES // len(key))
+    return [one if len(one.encode()) <= room else f"{one[:4]}…{sha256(one.encode()).hexdigest()}" for one in key]
 
 
 @dataclass(slots=True)
@@ -145,7 +159,7 @@ class Evaluation:
     def take(self, trigger: EventTrigger, event: Event) -> None:
         """Let a trigger that is interested see an event."""
         expected = trigger.expects(event.event)
-        key = trigger.key(event)
+        key = key_of(trigger, event)
         bucket = None
         if trigger.after and trigger.starts_after(event.event):
             # One that is expected as well ends at nothing, once it has been counted.

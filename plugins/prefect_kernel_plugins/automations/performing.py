@@ -152,8 +152,8 @@ def end(one: Invocation, status: str, error: str | None, now: datetime) -> Unit[
     changed = yield _END(action_id=one.id, new_status=status, new_error=error, new_due=now, now=now)
     if not changed:
         return False
-    for event in action_events(one, now, error if status != "done" else None) if one.kernel.events.wanted else ():
-        yield one.kernel.events.call(event)
+    if one.kernel.events.wanted:
+        yield one.kernel.events.calls(action_events(one, now, error if status != "done" else None))
     return True
 
 

@@ -249,8 +249,8 @@ def flush(kernel: Kernel, evaluation: Evaluation) -> Unit[None]:
     parts = [one for of_parent in evaluation.children.values() for one in of_parent.values() if one.changed]
     if parts:
         yield PUT_CHILD.many([_child_row(one, now) for one in parts])
-    for fired in evaluation.fired:
-        yield from act(kernel, fired, now)
+    if evaluation.fired:
+        yield from act(kernel, evaluation.fired, now)
 
 
 def _bucket_row(bucket: Bucket, now: datetime) -> dict[str, Any]:
@@ -278,32 +278,34 @@ def park_row(event: Event, now: datetime) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def act(kernel: Kernel, fired: Fired, now: datetime) -> Unit[None]:
-    """Record a firing, its event, and its actions, which are then to be done."""
-    firing, automation_ = fired.firing, fired.automation
-    event = _state_change(fired)
-    if kernel.events.wanted:
-        yield kernel.events.call(event)
-    received = {**{name: event[name] for name in ("event", "resource", "related", "payload", "id", "follows")},
-                "occurred": text(event["occurred"]), "received": text(now)}  # fmt: skip
-    yield PUT_FIRING.many(
-        [
+def act(kernel: Kernel, all_fired: list[Fired], now: datetime) -> Unit[None]:
+    """Record firings, their events, and their actions, which are then to be done; each kind in one round trip."""
+    events_, firings, actions = [], [], []
+    for fired in all_fired:
+        firing, automation_ = fired.firing, fired.automation
+        event = _state_change(fired)
+        events_.append(event)
+        received = {**{name: event[name] for name in ("event", "resource", "related", "payload", "id", "follows")},
+                    "occurred": text(event["occurred"]), "received": text(now)}  # fmt: skip
+        firings.append(
             row(
                 id=firing["id"], automation_id=str(automation_.id), fired=fired.triggered, event_id=event["id"],
                 automation=automation_.model_dump_json(), firing=dumps(firing).decode(),
             )
-        ]
-    )  # fmt: skip
-    listed = [(one, firing["triggering_event"]) for one in automation_.actions]
-    listed += [(one, received) for one in automation_.actions_on_trigger]
-    actions = [
-        row(
-            id=uuid7(), firing_id=firing["id"], automation_id=str(automation_.id), number=number,
-            action=action.model_dump_json(), event=None if cause is None else dumps(cause).decode(), status="pending",
-            attempts=0, due=now, error=None, created=now, updated=now,
-        )
-        for number, (action, cause) in enumerate(listed)
-    ]  # fmt: skip
+        )  # fmt: skip
+        listed = [(one, firing["triggering_event"]) for one in automation_.actions]
+        listed += [(one, received) for one in automation_.actions_on_trigger]
+        actions += [
+            row(
+                id=uuid7(), firing_id=firing["id"], automation_id=str(automation_.id), number=number,
+                action=action.model_dump_json(), event=None if cause is None else dumps(cause).decode(),
+                status="pending", attempts=0, due=now, error=None, created=now, updated=now,
+            )
+            for number, (action, cause) in enumerate(listed)
+        ]  # fmt: skip
+    if kernel.events.wanted:
+        yield kernel.events.calls(events_)
+    yield PUT_FIRING.many(firings)
     if actions:
         yield PUT_ACTION.many(actions)
 

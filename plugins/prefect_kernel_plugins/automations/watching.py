@@ -15,7 +15,7 @@ from prefect_kernel import Service, errors
 from prefect_kernel.sql import Unit, point_read
 
 from . import store
-from .evaluating import LOOKBACK, Evaluation, Event, plus
+from .evaluating import LOOKBACK, Evaluation, Event, key_of, plus
 from .triggers import EventTrigger
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def something_to_do() -> Unit[tuple[bool, bool]]:
     return bool(queued), bool(enabled)
 
 
-def take_events(kernel: Kernel, now: datetime) -> Unit[tuple[int, int]]:
+def take_events(kernel: Kernel, now: datetime, count: int | None = None) -> Unit[tuple[int, int]]:
     """Look at one batch of queued events; gives how many, and how often automations fired.
 
     (-1, 0) says that another process is looking at them.
@@ -54,11 +54,23 @@ def take_events(kernel: Kernel, now: datetime) -> Unit[tuple[int, int]]:
     rows = yield store.LOCK()
     if not rows[0][0]:
         return -1, 0
-    queued: list[tuple[Any, ...]] = yield store.QUEUED(count=BATCH)
+    queued: list[tuple[Any, ...]] = yield store.QUEUED(count=count or BATCH)
     if not queued:
         return 0, 0
     fired = yield from _take(kernel, (yield from store.enabled_automations()), queued, now)
     return len(queued), fired
+
+
+def skip_event(kernel: Kernel, now: datetime) -> Unit[tuple[int, int]]:
+    """Take the next event off the queue without looking at it; what came of looking at it cannot be stored."""
+    rows = yield store.LOCK()
+    if not rows[0][0]:
+        return -1, 0
+    queued: list[tuple[Any, ...]] = yield store.QUEUED(count=1)
+    for seq, id, *_ in queued:
+        log.error("event %s is left out by automations: what came of it cannot be stored", id)
+        yield store.DEQUEUE(seqs=[seq])
+    return len(queued), 0
 
 
 def _take(kernel: Kernel, automations: list[Automation], queued: list[tuple[Any, ...]], now: datetime) -> Unit[int]:
@@ -81,7 +93,7 @@ def _see(kernel: Kernel, evaluation: Evaluation, events: list[Event]) -> Unit[No
     pairs = [(trigger, event) for event in events for trigger in evaluation.interested(event)]
     if not pairs:
         return
-    wanted = {(str(trigger.id), tuple(trigger.key(event))) for trigger, event in pairs}
+    wanted = {(str(trigger.id), tuple(key_of(trigger, event))) for trigger, event in pairs}
     triggers: dict[str, EventTrigger] = {str(trigger.id): trigger for trigger, _ in pairs}
     yield from store.load_buckets(evaluation, kernel.storage.dialect, wanted, set(triggers))
     yield from store.load_children(evaluation, list(triggers.values()))
@@ -238,7 +250,7 @@ class Triggers(Service):
         queued, self._active = await kernel.storage.read(something_to_do)
         fired = 0
         while queued:
-            number, firings = await self._write(take_events)
+            number, firings = await self._take()
             fired += firings
             if number < BATCH:
                 break
@@ -249,6 +261,27 @@ class Triggers(Service):
             actions = kernel.supervisor.services.get("actions")
             if actions is not None:
                 actions.wake()
+
+    async def _take(self) -> tuple[int, int]:
+        """Look at a batch of events; at each by itself where one has them fail, so that it does not hold up others."""
+        try:
+            return await self._write(take_events)
+        except (errors.StorageUnavailable, errors.Raced):
+            raise
+        except errors.StorageError as error:
+            log.warning("events are looked at one by one, since one makes for what cannot be stored: %s", error)
+        fired = 0
+        for number in range(BATCH):
+            try:
+                taken, firings = await self._write(take_events, 1)
+            except (errors.StorageUnavailable, errors.Raced):
+                raise
+            except errors.StorageError:
+                taken, firings = await self._write(skip_event)
+            fired += firings
+            if taken < 1:
+                return number, fired
+        return BATCH, fired
 
     async def _pass_time(self) -> int:
         """Look at the time, if that was not done just now; gives how often automations fired."""

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 
-from prefect_kernel import Service
+from prefect_kernel import Service, errors
 from prefect_kernel.events import outbox
 from prefect_kernel.sql import Statement, Unit, in_list
 
-from .received import Received, from_outbox
+from .received import Received, from_outbox, narrow
 from .storing import store
 from .stream import Publisher
 
@@ -43,14 +43,32 @@ _TAKE = Statement(
 _REMOVE = Statement(sa.delete(outbox).where(in_list(outbox.c.seq, "seqs")))
 
 
-def drain(kernel: Kernel) -> Unit[tuple[int, list[Received]]]:
+Changed = Callable[[list[Received]], list[Received]]
+"""What is stored in place of events that the database does not take."""
+
+
+def drain(kernel: Kernel, count: int = BATCH, change: Changed | None = None) -> Unit[tuple[int, list[Received]]]:
     """Move one batch; gives the number of entries taken, and the events."""
-    rows = yield _TAKE(count=BATCH)
+    rows = yield _TAKE(count=count)
     events = list(_events(rows))
+    if change is not None:
+        events = change(events)
     if rows:
         yield from store(kernel.storage.dialect, events, kernel.clock.now())
         yield _REMOVE(seqs=[row[0] for row in rows])
     return len(rows), events
+
+
+def _narrowed(events: list[Received]) -> list[Received]:
+    for event in events:
+        narrow(event)
+    return events
+
+
+def _dropped(events: list[Received]) -> list[Received]:
+    for event in events:
+        log.error("event %s (%.200s) of the outbox cannot be stored, and is dropped", event.id, event.event)
+    return []
 
 
 def _events(rows: list[tuple[int, str, datetime]]) -> Iterator[Received]:
@@ -102,9 +120,38 @@ class EventPersister(Service):
             pass
 
     async def _move(self) -> int:
-        number, events = await self.kernel.storage.write(drain, self.kernel)
+        try:
+            number, events = await self.kernel.storage.write(drain, self.kernel)
+        except (errors.StorageUnavailable, errors.Raced):
+            raise
+        except errors.StorageError as error:
+            log.warning("events of the outbox are stored one by one, since there is one that cannot be: %s", error)
+            number, events = await self._move_each()
         await self._publisher.publish(events)
         return number
+
+    async def _move_each(self) -> tuple[int, list[Received]]:
+        """Move a batch, each event by itself: what cannot be stored of one must not hold up those behind it."""
+        moved: list[Received] = []
+        for number in range(BATCH):
+            taken, events = await self._move_one()
+            if not taken:
+                return number, moved
+            moved += events
+        return BATCH, moved
+
+    async def _move_one(self) -> tuple[int, list[Received]]:
+        changes: tuple[Changed | None, ...] = (None, _narrowed)
+        for change in changes:
+            try:
+                found: tuple[int, list[Received]] = await self.kernel.storage.write(drain, self.kernel, 1, change)
+            except (errors.StorageUnavailable, errors.Raced):
+                raise
+            except errors.StorageError:
+                continue
+            return found
+        taken, _ = await self.kernel.storage.write(drain, self.kernel, 1, _dropped)
+        return taken, []
 
 
 class Elsewhere:

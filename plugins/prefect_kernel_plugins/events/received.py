@@ -220,6 +220,19 @@ def _bounded(event: Any) -> Any:
     return event
 
 
+INDEXED_BYTES = 2000
+"""So long a resource's id may be that PostgreSQL's indexes hold it in any case."""
+
+NAME_BYTES = 500
+"""The same of a name, which is indexed together with an id."""
+
+
+def narrow(event: Received) -> None:
+    """Leave out what no index holds of an event of the server's: tags of runs may be of any length."""
+    event.event = event.event.encode()[:NAME_BYTES].decode(errors="ignore")
+    event.related = [one for one in event.related if len(one["prefect.resource.id"].encode()) <= INDEXED_BYTES]
+
+
 def _parsed(text: bytes) -> Any:
     return json.loads(text) if may_hold_wide_integers(text) else orjson.loads(text)
 

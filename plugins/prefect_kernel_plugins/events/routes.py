@@ -13,7 +13,7 @@ from prefect_kernel.web.websocket import Disconnected
 
 from .group import group
 from .received import Event, Limits, Received, from_body, from_frame
-from .sink import SINK
+from .sink import SINK, Refused, check_taken
 
 log = logging.getLogger("prefect_kernel.events")
 
@@ -31,7 +31,7 @@ async def create_events(request: web.Request, body: list[Event]) -> web.Reply:
     sink = kernel.stash[SINK]
     committed = await sink.put(events)
     sink.hurry()
-    await committed
+    check_taken(await committed)
     return web.no_content()
 
 
@@ -42,7 +42,7 @@ async def stream_events_in(socket: web.WebSocket) -> None:
         return
     kernel = socket.kernel
     sink, clock = kernel.stash[SINK], kernel.clock
-    tickets: deque[asyncio.Future[None]] = deque()
+    tickets: deque[asyncio.Future[Refused]] = deque()
     while True:
         try:
             items = await socket.receive_many()

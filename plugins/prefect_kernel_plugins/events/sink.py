@@ -33,7 +33,19 @@ RETRY_SECONDS = 0.5
 CLOSE_SECONDS = 20.0
 """How long the sink may take to write what is left when the server stops."""
 
-_Handed = tuple[list[Received], asyncio.Future[None]]
+Refused = list[tuple[Received, str]]
+"""Events that the database does not take, and why."""
+
+
+def check_taken(refused: Refused) -> None:
+    """Raises Unprocessable when there are events that the database does not take; the others are stored."""
+    if refused:
+        raise errors.Unprocessable(
+            " ".join(f"Event {event.id} cannot be stored: {reason}." for event, reason in refused[:10])
+        )
+
+
+_Handed = tuple[list[Received], asyncio.Future[Refused]]
 
 
 def write_batch(kernel: Kernel, batch: list[Received], keep: bool, record_runs: bool) -> Unit[None]:
@@ -67,11 +79,14 @@ class EventSink:
         self._room = asyncio.Condition()
         self._closing = False
 
-    async def put(self, events: list[Received]) -> asyncio.Future[None]:
-        """Hand over events, waiting while the sink is full; the future is done once they are committed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def put(self, events: list[Received]) -> asyncio.Future[Refused]:
+        """Hand over events, waiting while the sink is full.
+
+        The future is done once they are committed; it tells of those that the database does not take.
+        """
+        future: asyncio.Future[Refused] = asyncio.get_running_loop().create_future()
         if not events or not (self.keep or self.record_runs):
-            future.set_result(None)
+            future.set_result([])
             return future
         if self.pending >= self.limit:
             async with self._room:
@@ -116,12 +131,14 @@ class EventSink:
 
     async def _write(self, part: list[_Handed]) -> None:
         batch = [event for events, _ in part for event in events]
-        await self._commit(batch, self.record_runs)
-        for _, future in part:
+        refused = await self._commit(batch, self.record_runs)
+        lost = {id(event) for event, _ in refused}
+        for events, future in part:
             if not future.done():
-                future.set_result(None)
+                its = {id(event) for event in events} if lost else set()
+                future.set_result([one for one in refused if id(one[0]) in its])
         try:
-            await self._publisher.publish(batch)
+            await self._publisher.publish([event for event in batch if id(event) not in lost])
         except Exception:
             # They are committed; were this task to end, no event would ever be stored again.
             log.exception("%d events are stored, and could not be announced", len(batch))
@@ -129,27 +146,33 @@ class EventSink:
         async with self._room:
             self._room.notify_all()
 
-    async def _commit(self, batch: list[Received], record_runs: bool) -> None:
-        """Write a batch, however long the database is away. One event that cannot be stored does not hold up others."""
+    async def _commit(self, batch: list[Received], record_runs: bool) -> Refused:
+        """Write a batch, however long the database is away; gives the events that it does not take.
+
+        One event that cannot be stored does not hold up others.
+        """
         kernel = self.kernel
+        unrecorded: Exception | None = None
         while True:
             try:
                 await kernel.storage.write(write_batch, kernel, batch, self.keep, record_runs)
-                return
             except (errors.StorageUnavailable, errors.Raced) as error:
                 log.warning("events wait for the database: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other events must be written
                 if len(batch) > 1:
                     middle = len(batch) // 2
-                    await self._commit(batch[:middle], record_runs)
-                    batch = batch[middle:]
-                elif record_runs and self.keep:
-                    log.warning("event %s is stored, but its task run cannot be recorded: %s", batch[0].id, error)
-                    record_runs = False
-                else:
-                    log.error("event %s (%s) cannot be stored: %s", batch[0].id, batch[0].event, error)
-                    return
+                    refused = await self._commit(batch[:middle], record_runs)
+                    return refused + await self._commit(batch[middle:], record_runs)
+                if record_runs and self.keep:
+                    unrecorded, record_runs = error, False
+                    continue
+                log.error("event %s (%.200s) cannot be stored: %s", batch[0].id, batch[0].event, error)
+                return [(batch[0], errors.told(error))]
+            else:
+                if unrecorded is not None:
+                    log.warning("event %s is stored, but its task run is not recorded: %s", batch[0].id, unrecorded)
+                return []
 
     def close(self) -> None:
         """Let `run` write what is left and end."""

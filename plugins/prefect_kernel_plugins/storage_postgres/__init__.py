@@ -108,6 +108,8 @@ def translate(error: Exception) -> Exception:
         return errors.IntegrityViolation(str(error))
     if isinstance(error, pg.CharacterNotInRepertoireError | pg.UntranslatableCharacterError):
         return errors.InvalidValue(NUL)  # Python's strings have no other bytes that are no text
+    if isinstance(error, pg.ProgramLimitExceededError):  # an index holds texts of some 2,700 bytes that do not compress
+        return errors.InvalidValue(f"it is too long for the database: {error.args[0]}")
     cause = error.__cause__ if isinstance(error, asyncpg.DataError) else error
     if isinstance(cause, OverflowError | UnicodeEncodeError):
         return errors.InvalidValue(RANGE if isinstance(cause, OverflowError) else NO_CHARACTER)

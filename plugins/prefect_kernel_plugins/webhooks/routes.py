@@ -6,7 +6,7 @@ import asyncio
 
 from prefect_kernel import errors, web
 
-from ..events.sink import SINK
+from ..events.sink import SINK, check_taken
 from . import queries, receiving
 from .schemas import Page, WebhookCreate, WebhookUpdate, shown
 
@@ -80,5 +80,5 @@ async def receive(request: web.Request) -> web.Reply:
     sink = kernel.stash[SINK]
     committed = await sink.put([event])
     sink.hurry()
-    await committed
+    check_taken(await committed)
     return web.no_content()
