@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,13 @@ import orjson
 
 from ..errors import KernelError
 from ..settings import Settings, load
+from .asking import address_of, get
 
 STOP_SECONDS = 30.0
 QUIET_SECONDS = 10.0
 """After which it is said that a start takes long: the upgrade of a large database may."""
-_READY = {"server": "API ", "services": "Services "}
-"""How the line begins that is printed when everything is open."""
+_READY = {"server": re.compile(r'(\{.*"message":")?API '), "services": re.compile(r'(\{.*"message":")?Services ')}
+"""How the line begins that is printed when everything is open, as text or as JSON."""
 _SAYS = {
     "server": ("The server runs", "The server ended", "No server runs", "`prefect-kernel server stop` ends it"),
     "services": (
@@ -79,7 +80,7 @@ def start(what: str, arguments: Sequence[str]) -> None:
     except OSError as error:
         raise KernelError(f"Nothing can be started from {path.parent}: {error}") from error
     patience = time.monotonic() + QUIET_SECONDS
-    while not (lines := _said(output, said_before)) or not any(line.startswith(_READY[what]) for line in lines):
+    while not (lines := _said(output, said_before)) or not any(map(_READY[what].match, lines)):
         if process.poll() is not None:
             path.unlink(missing_ok=True)
             lines = [line.removeprefix("Error: ") for line in _said(output, said_before)[-3:]]
@@ -125,29 +126,21 @@ def _reap(pid: int) -> None:
         pass
 
 
-def _ask(url: str, secret: str | None) -> str | None:
-    """The version of the server's API, or None when it does not answer."""
-    import base64
-
-    for path in ("/health", "/admin/version"):
-        request = urllib.request.Request(url + path)  # noqa: S310 - the address of the settings
-        if secret is not None:
-            request.add_header("Authorization", "Basic " + base64.b64encode(secret.encode()).decode())
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            body = answer.read()
-    return str(orjson.loads(body))
+def _ask(settings: Settings, url: str) -> str:
+    """The version of the server's API."""
+    get(settings, f"{url}/health", 5)
+    return str(get(settings, f"{url}/admin/version", 5).json)
 
 
 def show_status(*, wait: bool, timeout: int, as_json: bool) -> None:
     """Say whether the server that the settings name answers."""
     settings = load()
-    url = settings.api.url or f"http://{settings.server.api.host}:{settings.server.api.port}/api"
-    secret = settings.api.auth_string or settings.server.api.auth_string
+    url = address_of(settings)
     began = time.monotonic()
     while True:
         result: dict[str, Any] = {"status": "available", "api_url": url}
         try:
-            result["server_version"] = _ask(url, secret.get_secret_value() if secret else None)
+            result["server_version"] = _ask(settings, url)
         except (urllib.error.URLError, OSError, ValueError) as error:
             result |= {"status": "unavailable", "error": str(error)}
         over = 0 < timeout <= time.monotonic() - began

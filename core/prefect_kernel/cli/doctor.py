@@ -8,8 +8,6 @@ import json
 import sys
 import time
 import urllib.error
-import urllib.request
-from base64 import b64encode
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +23,7 @@ from ..settings import Settings
 from ..sql import Statement, Unit
 from ..sql.types import POSTGRESQL
 from ..versions import PREFECT_VERSION
+from .asking import address_of, get, secret_of, trust_of
 from .setup import prepare
 
 OK, WARN, FAIL, SKIP = "ok", "warn", "FAIL", "-"
@@ -257,33 +256,10 @@ def _skew(report: Report, whose: str, seconds: float) -> None:
         report.add("clock", OK, f"{whose} and this machine agree to {max(abs(seconds), 0.1):.1f} s")
 
 
-def _url(kernel: Kernel, url: str | None) -> str:
-    settings = kernel.settings
-    host = settings.server.api.host
-    host = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not listened on
-    return (url or settings.api.url or f"http://{host}:{settings.server.api.port}{kernel.api}").rstrip("/")
-
-
-def _secret(kernel: Kernel) -> str | None:
-    secret = kernel.settings.api.auth_string or kernel.settings.server.api.auth_string
-    return None if secret is None else secret.get_secret_value()
-
-
-def _get(kernel: Kernel, url: str) -> tuple[Any, float | None]:
-    """The JSON at a URL, and when the server says that it answered."""
-    request = urllib.request.Request(url)  # noqa: S310 - the address of the settings
-    secret = _secret(kernel)
-    if secret is not None:
-        request.add_header("Authorization", "Basic " + b64encode(secret.encode()).decode())
-    with urllib.request.urlopen(request, timeout=STEP_SECONDS) as answer:  # noqa: S310
-        date = answer.headers.get("date")
-        return json.load(answer), None if date is None else email.utils.parsedate_to_datetime(date).timestamp()
-
-
 def _served(report: Report, kernel: Kernel, url: str | None) -> None:
-    base = _url(kernel, url)
+    base = address_of(kernel.settings, url)
     try:
-        _, date = _get(kernel, f"{base}/health")
+        date = get(kernel.settings, f"{base}/health", STEP_SECONDS).headers.get("date")
     except (urllib.error.URLError, OSError, ValueError) as error:
         report.add(
             "http",
@@ -294,10 +270,11 @@ def _served(report: Report, kernel: Kernel, url: str | None) -> None:
         return
     report.add("http", OK, f"{base} answers")
     if date is not None:
-        _skew(report, "the server", date + 0.5 - time.time())
+        _skew(report, "the server", email.utils.parsedate_to_datetime(date).timestamp() + 0.5 - time.time())
     try:
-        version, _ = _get(kernel, f"{base}/admin/version")
-        health, _ = _get(kernel, f"{base}/kernel/health")
+        version = get(kernel.settings, f"{base}/admin/version", STEP_SECONDS).json
+        health: Any = get(kernel.settings, f"{base}/kernel/health", STEP_SECONDS).json
+        services = [(one["name"], one["state"], one["last_error"]) for one in health["services"]]
     except urllib.error.HTTPError as error:
         advice = (
             "Give PREFECT_API_AUTH_STRING what the server wants: its auth string, or an API key."
@@ -309,15 +286,15 @@ def _served(report: Report, kernel: Kernel, url: str | None) -> None:
         )
         report.add("http", FAIL, f"{error.url}: {error.code} {error.reason}", advice)
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         report.add("http", FAIL, f"{base} gives no sensible answer: {error}", "What is between here and the server?")
         return
     if version != PREFECT_VERSION:
         report.add("http", WARN, f"the server stands in for Prefect {version}, this program for {PREFECT_VERSION}")
-    for service in health["services"]:
-        if service["state"] != "running":
-            report.add("services", FAIL, f"{service['name']} is {service['state']}: {service['last_error']}")
-    report.add("services", OK, f"{len(health['services'])} in the process that answered")
+    for name, state, last_error in services:
+        if state != "running":
+            report.add("services", FAIL, f"{name} is {state}: {last_error}")
+    report.add("services", OK, f"{len(services)} in the process that answered")
 
 
 async def _socket(report: Report, kernel: Kernel, url: str | None) -> None:
@@ -325,11 +302,12 @@ async def _socket(report: Report, kernel: Kernel, url: str | None) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
-    base = urlsplit(_url(kernel, url))
+    base = urlsplit(address_of(kernel.settings, url))
     address = base._replace(scheme="wss" if base.scheme == "https" else "ws", path=base.path + "/events/out").geturl()
     try:
-        async with asyncio.timeout(STEP_SECONDS), connect(address, subprotocols=["prefect"]) as socket:  # type: ignore[list-item]
-            await socket.send(json.dumps({"type": "auth", "token": _secret(kernel)}))
+        opened = connect(address, subprotocols=["prefect"], ssl=trust_of(kernel.settings, address))  # type: ignore[list-item]
+        async with asyncio.timeout(STEP_SECONDS), opened as socket:
+            await socket.send(json.dumps({"type": "auth", "token": secret_of(kernel.settings)}))
             answer = json.loads(await socket.recv())
     except (WebSocketException, OSError, TimeoutError, ValueError) as error:
         refused = isinstance(error, ConnectionRefusedError)

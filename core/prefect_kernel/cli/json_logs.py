@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..settings import Settings
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,7 +42,9 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def said(message: str) -> str:
-    """What the server says at its start, as a line of its log."""
-    record = {"name": "prefect_kernel", "levelname": "INFO", "msg": message}
-    return JsonFormatter().format(logging.makeLogRecord(record))
+def said(settings: Settings, lines: Sequence[str]) -> list[str]:
+    """What is told at a start: as it is, or as lines of a log in JSON, since what reads the log reads this, too."""
+    if settings.kernel.log_format != "json":
+        return list(lines)
+    records = ({"name": "prefect_kernel", "levelname": "INFO", "msg": " ".join(line.split())} for line in lines)
+    return [JsonFormatter().format(logging.makeLogRecord(record)) for record in records]

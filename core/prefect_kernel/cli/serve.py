@@ -15,6 +15,7 @@ from ..app import Kernel
 from ..errors import SettingsError
 from ..ports.server import Address, ServeConfig, ServerRunner, loop_factory, open_sockets, stop_on_signals
 from ..settings import Settings
+from .json_logs import said
 from .setup import prepare
 
 _LEEWAY = 2.0
@@ -130,9 +131,5 @@ def _announce(kernel: Kernel, addresses: Sequence[Address]) -> None:
     lines.append(f"Plugins   {', '.join([f'{len(own)} built in', *others])}")
     without = [plugin for plugin in kernel.plugins.known if plugin.state != "loaded"]
     lines += [f"          without {plugin.name}: {plugin.reason or plugin.state}" for plugin in without]
-    if kernel.settings.kernel.log_format == "json":  # what reads the log reads this, too
-        from .json_logs import said
-
-        lines = [said(" ".join(line.split())) for line in lines]
-    for line in lines:
+    for line in said(kernel.settings, lines):
         click.echo(line)

@@ -11,6 +11,7 @@ import orjson
 
 from ..app import Kernel
 from ..ports.server import loop_factory, stop_on_signals
+from .json_logs import said
 from .setup import prepare, table
 
 
@@ -40,7 +41,7 @@ def run_services() -> None:
         await kernel.open()
         try:
             names = ", ".join(service.name for service in kernel.services())
-            click.echo(f"Services  {names}")
+            click.echo(said(kernel.settings, [f"Services  {names}"])[0])
             await stop.wait()
         finally:
             await kernel.close()

@@ -125,6 +125,18 @@ def test_a_start_in_the_background_ends_when_the_server_answers(run: Commands, t
     run("server", "stop")
 
 
+def test_starts_in_the_background_that_log_json(run: Commands) -> None:
+    """They are ready when their logs say so, in whatever form."""
+    env: dict[str, Any] = {"PREFECT_KERNEL_LOG_FORMAT": "json"}
+    assert "runs in the background" in run("server", "start", "-b", "--port", str(run.port), "--no-services", **env)
+    run("server", "stop")
+    assert "run in the background" in run("services", "start", "-b", **env)
+    run("services", "stop")
+    for name in ("server", "services"):
+        for line in (run.home / f"{name}.log").read_text().splitlines():
+            assert json.loads(line)["message"]
+
+
 @pytest.mark.parametrize("words", [["server", "start"], ["services", "start"]], ids=" ".join)
 def test_a_start_in_the_background_that_fails(run: Commands, words: list[str], tmp_path: Path) -> None:
     """It is told, with the reason, also when the process lives for a while before it fails."""
