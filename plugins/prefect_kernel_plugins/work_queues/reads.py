@@ -35,10 +35,12 @@ _BY_ID = Statement(
 
 @lru_cache(128)
 def page(shape: Shape | None) -> Statement:
-    """One page of queues by name."""
+    """One page of queues by name; those of one name, such as every pool's `default`, as they were made."""
     limit, offset = sa.bindparam("limit", type_=sa.Integer()), sa.bindparam("offset", type_=sa.Integer())
     select = sa.select(*_COLUMNS).select_from(QUEUE_FROM).where(*condition(WORK_QUEUE_FILTER, shape))
-    return Statement(select.order_by(work_queue.c.name).limit(limit).offset(offset), raw=True)
+    return Statement(
+        select.order_by(work_queue.c.name, work_queue.c.created, work_queue.c.id).limit(limit).offset(offset), raw=True
+    )
 
 
 def filtered(queue_filter: dict[str, Any], state: str | list[str], **more: Any) -> Any:

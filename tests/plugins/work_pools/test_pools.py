@@ -59,6 +59,16 @@ def test_statuses_of_a_pool(kernel: KernelUnderTest) -> None:
     }
 
 
+def test_pages_of_queues_of_one_name(kernel: KernelUnderTest) -> None:
+    """Every pool has a queue `default`: they come in the order in which they were made, whatever the pages."""
+    made = []
+    for number in (3, 1, 4, 2, 5):
+        kernel.clock.advance(seconds=1)
+        made.append(pool(kernel, f"pool-{number}")["default_queue_id"])
+    pages = [post(kernel, "/work_queues/filter", {"limit": 2, "offset": offset}) for offset in (0, 2, 4)]
+    assert [one["id"] for page in pages for one in page] == made
+
+
 def test_the_foreman(kernel: KernelUnderTest) -> None:
     """Silent workers are OFFLINE after three intervals, and their pool NOT_READY; queues nobody asks are too."""
     pool(kernel)
