@@ -73,7 +73,11 @@ def _scheduled(facts: dict[str, Any], settings: Any, now: datetime) -> Iterator[
     if due > now:
         yield _early(run, due, now)
     if (run["empirical_policy"] or {}).get("retry_type") == "in_process":
-        yield _cause("retry-in-process", "It is retried by the process that runs it; workers leave it alone.")
+        text = "It is retried by the process that runs it; workers leave it alone."
+        if due < now:
+            text += f" That should have been {_long(now - due)} ago: if the process has died, nobody else will."
+        yield _cause("retry-in-process", text, due=due)
+        return  # whatever is said of workers is nothing to it
     schedule = facts.get("schedule")
     if schedule is not None and not schedule["active"]:
         gone = "is paused" if schedule["active"] is False else "was deleted"

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from prefect_kernel.ids import uuid4
-from prefect_kernel.testing import KernelUnderTest
+from prefect_kernel.testing import KernelUnderTest, MakeKernel
 
 from .test_deadlines import SCHEDULED, beat, in_pool
 
@@ -119,6 +119,36 @@ def test_its_schedule_is_paused(kernel: KernelUnderTest) -> None:
     assert answer.status == 204
     if kernel.client.get(f"/flow_runs/{run['id']}").status == 200:
         assert "schedule-paused" in names(why(kernel, run))
+
+
+def test_a_retry(kernel: KernelUnderTest) -> None:
+    """A process that retries its run waits for nobody."""
+    run = in_pool(kernel, empirical_policy={"retries": 1, "retry_delay": 60})
+    online(kernel, pool_of(kernel, run))
+    for state, verdict in (("Pending", "ACCEPT"), ("Running", "ACCEPT"), ("Failed", "REJECT")):
+        assert kernel.propose(run, state).status == verdict
+    assert names(why(kernel, run)) == ["awaiting-retry", "retry-in-process"]
+    kernel.clock.advance(minutes=5)
+    told = why(kernel, run)
+    assert names(told) == ["retry-in-process"]
+    assert "4 minutes ago: if the process has died, nobody else will." in told["summary"]
+
+
+def test_workers_that_do_not_ask_for_the_queue(kernel: KernelUnderTest) -> None:
+    """They are there, for other queues."""
+    run = in_pool(kernel)
+    pool = pool_of(kernel, run)
+    assert kernel.client.post(f"/work_pools/{pool}/workers/heartbeat", json={"name": "anna"}).status == 204
+    assert names(why(kernel, run)) == ["work-queue-not-polled"]
+
+
+def test_claims_that_do_not_run_out(make_kernel: MakeKernel) -> None:
+    """Without a deadline, it is said that there is none."""
+    kernel = make_kernel()
+    run = in_pool(kernel)
+    online(kernel, pool_of(kernel, run))
+    kernel.propose(run, "Pending")
+    assert names(why(kernel, run)) == ["claimed", "no-claim-deadline"]
 
 
 def test_nobody_asks(kernel: KernelUnderTest) -> None:
