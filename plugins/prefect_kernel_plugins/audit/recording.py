@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 LONGEST = 500
 """Characters that are kept of a path or a name."""
+MOST_IDS = 50
+"""Ids that are kept of things that one request has deleted or changed: an index of PostgreSQL holds 2,704 bytes."""
 
 
 class Entry:
@@ -116,12 +118,22 @@ async def _finish(kernel: Kernel, entry: Entry, status: int, body: bytes | None)
 
 
 def _id_in(body: bytes) -> str | None:
+    """What an answer says that was made, or which things were deleted or changed together."""
     try:
         made = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    found = made.get("id") or made.get("name") if isinstance(made, dict) else None
-    return found if isinstance(found, str) else None
+    if not isinstance(made, dict):
+        return None
+    found = made.get("id") or made.get("name")
+    if isinstance(found, str):
+        return _kept(found)
+    several = made.get("deleted") or made.get("results")
+    if not isinstance(several, list):
+        return None
+    ids = [one.get("flow_run_id") if isinstance(one, dict) else one for one in several]
+    ids = [one for one in ids if isinstance(one, str)]
+    return ",".join(_kept(one) for one in ids[:MOST_IDS]) + (",…" if len(ids) > MOST_IDS else "") or None
 
 
 def _row(request: web.Request, endpoint: web.Endpoint) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from prefect_kernel import errors, hookimpl, web
 from prefect_kernel.testing import KernelUnderTest, MakeKernel
 from prefect_kernel_plugins.access import commands
-from prefect_kernel_plugins.audit import retention
+from prefect_kernel_plugins.audit import recording, retention
 from prefect_kernel_plugins.audit.retention import AuditRetention
 from prefect_kernel_plugins.variables import queries
 from tests.support.callers import ID, basic
@@ -91,6 +91,23 @@ def test_changes(audited: KernelUnderTest) -> None:
     assert (created["operation"], created["permission"], created["status"]) == ("create_key", "admin", 201)
     assert (deleted["actor"], deleted["way"], deleted["object"]) == ("robot", "api-keys", made["id"])
     assert key not in str(changes(audited))
+
+
+def test_several_things_at_once(audited: KernelUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ones is there, for as many as an index can hold."""
+    ask, most = audited.client.request, 50
+    for kept in (most, 3):
+        monkeypatch.setattr(recording, "MOST_IDS", kept)
+        made = [ask("POST", "/flows/", json={"name": f"f{kept}-{n}"}, headers=ROOT).json()["id"] for n in range(most)]
+        body = {"flows": {"id": {"any_": made}}}
+        deleted = ask("POST", "/flows/bulk_delete", json=body, headers=ROOT).json()["deleted"]
+        assert sorted(deleted) == sorted(made)
+        row = changes(audited)[0]
+        assert (row["operation"], row["status"]) == ("bulk_delete_flows", 200)
+        assert row["object"].split(",") == deleted[:kept] + ["…"] * (kept < most)
+    body = {"flow_runs": {"id": {"any_": [ID]}}}
+    assert ask("POST", "/flow_runs/bulk_delete", json=body, headers=ROOT).json() == {"deleted": []}
+    assert changes(audited)[0]["object"] is None
 
 
 def test_what_was_refused(audited: KernelUnderTest) -> None:
