@@ -75,3 +75,18 @@ def confirm(walk: Walker, *names: str) -> None:
     dialog = walk.page.locator("[role=dialog], [role=alertdialog]").last
     button = dialog.get_by_role("button", name=re.compile(f"^({'|'.join(names)})$"))
     walk.click(button.first)
+
+
+def write(walk: Walker, editor: Locator, text: str) -> None:
+    """Replace what a code editor holds.
+
+    An editor takes over a selection in its own time: on a busy machine what is typed may land beside the old text.
+    """
+    for _ in range(10):
+        editor.click()
+        walk.page.keyboard.press("ControlOrMeta+a")
+        walk.page.keyboard.insert_text(text)
+        walk.page.wait_for_timeout(300)
+        if "".join(editor.inner_text().split()) == "".join(text.split()):
+            return
+    raise AssertionError(f"The editor holds {editor.inner_text()!r}, not {text!r}")

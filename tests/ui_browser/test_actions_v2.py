@@ -8,7 +8,7 @@ import pytest
 
 from .browser import Walker
 from .conftest import Site
-from .support import OWN_MISTAKES, confirm, menu, pick, run_made, until
+from .support import OWN_MISTAKES, confirm, menu, pick, run_made, until, write
 
 pytestmark = [pytest.mark.reference, pytest.mark.timeout(600, func_only=True)]
 
@@ -163,14 +163,14 @@ def test_variables(walk: Walker, site: Site) -> None:
     walk.click("Add variable")
     dialog = walk.page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("from_the_page")
-    dialog.locator(".cm-content").fill('{"a": [1, 2]}')
+    write(walk, dialog.locator(".cm-content"), '{"a": [1, 2]}')
     dialog.get_by_placeholder("Enter tags").fill("one")
     walk.page.keyboard.press("Enter")
     confirm(walk, "Create")
     made = until(lambda: site.api.get("/variables/name/from_the_page").json())
     assert (made["value"], made["tags"]) == ({"a": [1, 2]}, ["one"])
     menu(walk, "Edit", walk.page.get_by_role("row", name="from_the_page"))
-    walk.page.get_by_role("dialog").locator(".cm-content").fill('"changed"')
+    write(walk, walk.page.get_by_role("dialog").locator(".cm-content"), '"changed"')
     confirm(walk, "Save", "Update")
     until(lambda: site.get("/variables/name/from_the_page")["value"] == "changed")
     menu(walk, "Delete", walk.page.get_by_role("row", name="from_the_page"))

@@ -75,7 +75,7 @@ PAGES = (
 @pytest.fixture
 def places(site: Site) -> dict[str, str]:
     """Ids for the paths."""
-    event = site.post("/events/filter", {"filter": {"event": {"prefix": ["shop."]}}})["events"][0]
+    event = site.post("/events/filter", {"filter": {"event": {"prefix": ["shop.order."]}}})["events"][0]
     artifacts = {one["type"]: one["id"] for one in site.post("/artifacts/filter")}
     return {**site.ids, **artifacts, "event": f"{event['occurred'][:10]}/{event['id']}"}
 
