@@ -281,7 +281,7 @@ class Actions(Service):
             status, error = "failed", str(failure)
         except (TryAgain, Exception) as failure:
             error = f"{type(failure).__name__}: {failure}"
-            if not isinstance(failure, TryAgain):
+            if not isinstance(failure, TryAgain | errors.StorageUnavailable):
                 log.exception("action %s of automation %s", one.kind, one.automation["id"])
             if attempt < MAX_ATTEMPTS:
                 status = "pending"

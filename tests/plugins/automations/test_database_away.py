@@ -95,3 +95,23 @@ def test_what_cannot_be_recorded(kernel: KernelUnderTest, monkeypatch: pytest.Mo
     assert [one["event"].rpartition(".")[2] for one in told] == ["triggered", "executed"] * 2
     kernel.clock.advance(minutes=10)
     assert (act(kernel), len(done)) == (told, 1)
+
+
+def test_an_action_without_a_database(
+    kernel: KernelUnderTest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried again, and is nobody's mistake: the log has no traceback."""
+    tries: list[str] = []
+
+    async def away(one: Invocation) -> None:
+        tries.append(one.id)
+        if len(tries) == 1:
+            raise errors.StorageUnavailable("away")
+
+    monkeypatch.setitem(acting.ACTIONS, "do-nothing", away)
+    fire(kernel, {"type": "do-nothing"})
+    assert act(kernel) == []
+    kernel.clock.advance(seconds=3)
+    assert [one["event"].rpartition(".")[2] for one in act(kernel)] == ["triggered", "executed"]
+    assert len(set(tries)) == 1
+    assert "Traceback" not in caplog.text
