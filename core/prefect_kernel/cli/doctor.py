@@ -132,6 +132,7 @@ async def _database(report: Report, kernel: Kernel) -> None:
         await kernel.open_storage(stack, migrate_plugins=False)
         postgres = kernel.storage.dialect == POSTGRESQL
         await (_postgres if postgres else _sqlite)(report, kernel)
+        await _tables(report, kernel, postgres)
         await _indexes(report, kernel, postgres)
 
 
@@ -198,25 +199,41 @@ async def _postgres(report: Report, kernel: Kernel) -> None:
         report.add("database", WARN, f"process {pid} has left a transaction open for {age}")
 
 
+async def _missing(kernel: Kernel, what: str, postgres: bool) -> list[str]:
+    """The names of the `tables` or `indexes` of the schema that are not there."""
+    indexes = what == "indexes"
+    column, view, kind = ("indexname", "pg_indexes", "index") if indexes else ("tablename", "pg_tables", "table")
+    there = await _rows(
+        kernel,
+        f"SELECT {column}::text FROM {view} WHERE schemaname = ANY (current_schemas(false))"
+        if postgres
+        else f"SELECT name FROM sqlite_master WHERE type = '{kind}'",
+    )
+    wanted = await kernel.storage_driver.manage(what, kernel.settings) if kernel.storage_driver.manage else ""
+    return sorted(set(wanted.split()) - {name for (name,) in there})
+
+
+async def _tables(report: Report, kernel: Kernel, postgres: bool) -> None:
+    """Tables that somebody has dropped: the version of the schema does not tell."""
+    missing = await _missing(kernel, "tables", postgres)
+    if missing:
+        report.add(
+            "database",
+            FAIL,
+            f"tables are missing: {', '.join(missing)}",
+            "Restore the database from a backup, or the tables from a dump of the schema of a new one.",
+        )
+
+
 async def _indexes(report: Report, kernel: Kernel, postgres: bool) -> None:
     """Indexes that are declared and not there make a large database slow."""
-    there = {
-        row[0]
-        for row in await _rows(
-            kernel,
-            "SELECT indexname::text FROM pg_indexes WHERE schemaname = ANY (current_schemas(false))"
-            if postgres
-            else "SELECT name FROM sqlite_master WHERE type = 'index'",
-        )
-    }
-    wanted = await kernel.storage_driver.manage("indexes", kernel.settings) if kernel.storage_driver.manage else ""
-    missing = sorted(set(wanted.split()) - there)
+    missing = await _missing(kernel, "indexes", postgres)
     if missing:
         report.add(
             "database",
             WARN,
             f"indexes are missing: {', '.join(missing)}",
-            "Prefect's schema has them: compare with a new database, or restore them from a dump of its schema.",
+            "The schema has them: compare with a new database, or restore them from a dump of its schema.",
         )
     if postgres:
         invalid = await _rows(kernel, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid ORDER BY 1")

@@ -131,8 +131,8 @@ def _id_in(body: bytes) -> str | None:
     several = made.get("deleted") or made.get("results")
     if not isinstance(several, list):
         return None
-    ids = [one.get("flow_run_id") if isinstance(one, dict) else one for one in several]
-    ids = [one for one in ids if isinstance(one, str)]
+    named = (one.get("flow_run_id") if isinstance(one, dict) else one for one in several)
+    ids = [one for one in named if isinstance(one, str)]
     return ",".join(_kept(one) for one in ids[:MOST_IDS]) + (",…" if len(ids) > MOST_IDS else "") or None
 
 

@@ -1,12 +1,18 @@
 """The endpoints that every client asks first."""
 
+from __future__ import annotations
+
 import asyncio
+from typing import TYPE_CHECKING
 
 from prefect_kernel import web
 from prefect_kernel.errors import StorageError
 from prefect_kernel.versions import PREFECT_API_VERSION, PREFECT_VERSION
 
 from .group import group
+
+if TYPE_CHECKING:
+    from prefect_kernel.app import Kernel
 
 PATIENCE = 4.0
 """Seconds for the database to answer a probe; many probes themselves wait for five."""
@@ -23,15 +29,21 @@ async def health(request: web.Request) -> web.Reply:
     return web.raw(b"true")
 
 
-@group.get("/ready", permission="read", open_=True)
-async def ready(request: web.Request) -> web.Reply:
-    """Say whether requests that need the database can be answered."""
-    ping = asyncio.ensure_future(request.kernel.storage.ping())
+async def _database_answers(kernel: Kernel) -> bool:
+    ping = asyncio.ensure_future(kernel.storage.ping())
     ping.add_done_callback(_heard)
     await asyncio.wait({ping}, timeout=PATIENCE)  # it is not cancelled: that, too, would wait for the database
     if not ping.done() or isinstance(ping.exception(), StorageError):
-        return web.raw(b'{"message":"Database is not available"}', 503)
+        return False
     ping.result()
+    return True
+
+
+@group.get("/ready", permission="read", open_=True)
+async def ready(request: web.Request) -> web.Reply:
+    """Say whether requests that need the database can be answered."""
+    if not await _database_answers(request.kernel):
+        return web.raw(b'{"message":"Database is not available"}', 503)
     if request.kernel.stalled:
         return web.json({"message": f"Services have stalled: {', '.join(request.kernel.stalled)}"}, 503)
     return web.raw(b'{"message":"OK"}')
@@ -39,8 +51,12 @@ async def ready(request: web.Request) -> web.Reply:
 
 @group.get("/kernel/health", permission="read")
 async def kernel_health(request: web.Request) -> web.Reply:
-    """Say how services and plugins are; the kernel's own, for people and monitors."""
-    return web.json(request.kernel.health())
+    """Say how the database, services and plugins are; the kernel's own, for people and monitors."""
+    answers = await _database_answers(request.kernel)
+    health = request.kernel.health()
+    status = health.pop("status")
+    status = status if answers else "degraded"
+    return web.json({"status": status, "database": "ok" if answers else "not available", **health})
 
 
 @group.get("/hello", permission="read", response=str)

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from prefect_kernel.errors import DatabaseNotReady
 
-from .heads import Found, State, index_names, require_ready
+from .heads import Found, State, index_names, own_tables, require_ready
 
-Action = Literal["upgrade", "stamp", "check", "reset", "indexes"]
+Action = Literal["upgrade", "stamp", "check", "reset", "indexes", "tables"]
 
 
 async def run(action: Action, settings: Any) -> str:
@@ -16,12 +16,15 @@ async def run(action: Action, settings: Any) -> str:
 
     `check` changes nothing and raises unless the database is ready. `upgrade` does not run plugins' own migrations,
     which need the database open: `prefect_kernel.migrations.migrate`. `reset` drops everything of Prefect and of the
-    kernel and makes it anew. `indexes` gives the names of those that there should be, separated by spaces.
+    kernel and makes it anew. `indexes` and `tables` give the names of those that there should be, separated by spaces.
     """
     url = settings.database_url
+    dialect = "sqlite" if url.startswith("sqlite") else "postgresql"
     if action == "indexes":
-        return " ".join(index_names("sqlite" if url.startswith("sqlite") else "postgresql"))
-    found = await (_sqlite if url.startswith("sqlite") else _postgres)(action, url, settings)
+        return " ".join(index_names(dialect))
+    if action == "tables":
+        return " ".join(sorted(own_tables(dialect)))
+    found = await (_sqlite if dialect == "sqlite" else _postgres)(action, url, settings)
     if action == "stamp" and found.state is State.EMPTY:  # there was not even a file
         raise DatabaseNotReady("The database cannot be stamped: it has no tables of Prefect.")
     if action == "check":

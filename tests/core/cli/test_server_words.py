@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -230,3 +231,35 @@ def test_a_doctor_of_a_database_that_no_upgrade_helps(run: Commands, sqlite_url:
     said = run("doctor", code=1, **env)
     assert "prefect server database downgrade" in said
     assert "prefect-kernel database upgrade" not in said
+
+
+def drop(url: str, table: str) -> None:
+    """Take a table away behind the server's back."""
+    if url.startswith("sqlite"):
+        import sqlite3
+
+        connection = sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///"))
+        connection.execute(f"DROP TABLE {table}")
+        connection.close()
+        return
+    import asyncpg
+
+    async def work() -> None:
+        opened = await asyncpg.connect(url.replace("+asyncpg", ""), timeout=20)
+        await opened.execute(f"DROP TABLE {table}")
+        await opened.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
+def test_a_doctor_of_a_database_with_a_table_dropped(run: Commands, kind: str, request: pytest.FixtureRequest) -> None:
+    """The version says nothing of it, and the server would start and fail later."""
+    url: str = request.getfixturevalue(kind)
+    env: dict[str, Any] = {"PREFECT_API_DATABASE_CONNECTION_URL": url}
+    run("database", "upgrade", **env)
+    assert "missing" not in run("doctor", code=1, **env), "code 1, since nothing answers"
+    drop(url, "kernel_audit")
+    said = run("doctor", code=1, **env)
+    assert "tables are missing: kernel_audit" in said
+    assert "indexes are missing: kernel_ix_audit__actor_seq" in said
