@@ -297,7 +297,7 @@ class Actions(Service):
 
     async def _record(self, one: Invocation, status: str, error: str | None, attempt: int) -> None:
         """Write how an action went, however long the database is away: who only tried again would do it twice."""
-        storage = self.kernel.storage
+        storage, waits = self.kernel.storage, False
         while True:
             now = self.kernel.clock.now()
             try:
@@ -308,7 +308,9 @@ class Actions(Service):
                     self.kernel.events.committed()
                 return
             except errors.StorageUnavailable as failure:
-                log.warning("how action %s went is recorded when the database is back: %s", one.id, failure)
+                if not waits:
+                    log.warning("how action %s went is recorded when the database is back: %s", one.id, failure)
+                waits = True
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as failure:
                 log.exception("how action %s went cannot be recorded", one.id)
