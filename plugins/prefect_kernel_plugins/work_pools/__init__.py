@@ -3,9 +3,9 @@
 Parts: `tables`, `schemas` (bodies), `wire` (answers), `filters`, `pools` and `queues` (units that change them),
 `queries` (queues by name, made where they are missing), `notices` (events), `reads`, `routes`, `queue_routes`,
 `worker_routes`, `workers` (signs of life), `scheduled` (what a poll gives), `readiness` (what a poll writes),
-`claims` (those that come too late), `slot_status`, `templates` (defaults of base job templates), `foreman` (who is
-silent); of the worker channel: `channel`, `frames`, `snapshots`, `cleanup` (messages about what is to be cleaned up),
-`dispatch`, `exchange` (with other server processes), `reconciler`.
+`slot_status`, `templates` (defaults of base job templates), `foreman` (who is silent); of the worker channel:
+`channel`, `frames`, `snapshots`, `cleanup` (messages about what is to be cleaned up), `dispatch`, `exchange` (with
+other server processes), `reconciler`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefect_kernel import Service, hookimpl, web
-from prefect_kernel.policy import Edit, Insert
 
 
 @hookimpl
@@ -24,14 +23,6 @@ def kernel_routes(settings: Any) -> Iterable[web.Group]:
     from .group import group
 
     return [group]
-
-
-@hookimpl
-def kernel_policy_edits(settings: Any) -> Iterable[Edit]:
-    """No run is claimed by a worker after another one has run it."""
-    from .claims import AbortLateClaims
-
-    return [Insert(AbortLateClaims, policy="core-flow", after="PreventPendingTransitions")]
 
 
 @hookimpl

@@ -7,8 +7,24 @@ import math
 from prefect_kernel.transition import ALL_STATES, FlowRule, Move, Rule
 
 
+def is_claim(move: Move) -> bool:
+    """Whether a worker wants to have a run that its work pool has given it."""
+    proposed = move.proposed
+    claim = proposed is not None and proposed.type == "PENDING" and proposed.name == "Pending"
+    return claim and move.run["work_queue_id"] is not None
+
+
+def retries_itself(move: Move) -> bool:
+    """Whether a process that goes on will retry the run."""
+    return (move.run["empirical_policy"] or {}).get("retry_type") == "in_process"
+
+
 class PreventDuplicateTransitions(FlowRule):
-    """A client that repeats a proposal, because it did not hear the answer, learns that it was carried out."""
+    """A client that repeats a proposal, because it did not hear the answer, learns that it was carried out.
+
+    And a worker whose claim comes so late that another one has run the run, and its process is about to retry it, has
+    no part in that. With Prefect both go on.
+    """
 
     from_states = ALL_STATES
     to_states = ALL_STATES
@@ -19,6 +35,8 @@ class PreventDuplicateTransitions(FlowRule):
         wanted = move.proposed.details["transition_id"]
         if wanted is not None and wanted == move.initial.details["transition_id"]:
             move.reject(None, "This run has already made this state transition.")
+        elif move.initial.type == "SCHEDULED" and is_claim(move) and retries_itself(move):
+            move.abort("This run is retried by the process that runs it.")
 
 
 class PreventPendingTransitions(Rule):

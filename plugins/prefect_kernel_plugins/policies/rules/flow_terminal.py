@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect_kernel.transition import ALL_STATES, TERMINAL_STATES, FlowRule, Move, State
 
+from .admission import is_claim
 from .flow_policy import change_policy
 from .versions import knows_pauses
 
@@ -29,7 +30,11 @@ _DROPS_RESULT = "Cannot overwrite a COMPLETED state that carries persisted resul
 
 
 class HandleFlowTerminalStateTransitions(FlowRule):
-    """A run that has ended may run again only if it can be run and no result is lost; it then begins without pauses."""
+    """A run that has ended may run again only if it can be run and no result is lost; it then begins without pauses.
+
+    Workers are not given such runs. Who claims one was given it before another worker had run it; with Prefect it is
+    run a second time.
+    """
 
     from_states = TERMINAL_STATES
     to_states = ALL_STATES
@@ -48,6 +53,8 @@ class HandleFlowTerminalStateTransitions(FlowRule):
             move.reject(None, _DROPS_RESULT)
         elif proposed.type == "SCHEDULED" and not move.run["deployment_id"]:
             move.abort("Cannot reschedule a run without an associated deployment.")
+        elif is_claim(move) and initial.type != "CANCELLED":  # of those that are cancelled, another rule says so
+            move.abort(f"This run was claimed by another worker and has ended: it is {initial.name}.")
         elif not proposed.is_final and knows_pauses(move):
             retry_type = "reschedule" if proposed.type == "SCHEDULED" else None
             change_policy(move.run, resuming=False, pause_keys=[], retry_type=retry_type)
