@@ -21,6 +21,10 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
 
+UNUSED = "Read for compatibility, and without effect: "
+"""What begins the sentence about a setting of Prefect's that the kernel has no use for."""
+
+
 def field(
     default: Any,
     doc: str = "",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import SecretStr
 
-from .fields import ApiPath, Group, LogLevel, field
+from .fields import UNUSED, ApiPath, Group, LogLevel, field
 from .services import ServicesSettings
 
 
@@ -129,7 +129,7 @@ class ServerDatabaseSettings(Group):
     password: SecretStr | None = field(
         None, "Password to connect with; also replaces its placeholder in a URL.", also="PREFECT_API_DATABASE_PASSWORD"
     )
-    echo: bool = field(False, "Whether SQL statements are logged.", also="PREFECT_API_DATABASE_ECHO")
+    echo: bool = field(False, UNUSED + "whether SQL statements are logged.", also="PREFECT_API_DATABASE_ECHO")
     migrate_on_start: bool = field(
         True, "Whether start brings the database's schema up to date.", also="PREFECT_API_DATABASE_MIGRATE_ON_START"
     )
@@ -179,7 +179,7 @@ class ServerEventsSettings(Group):
     )
     related_resource_cache_ttl: timedelta = field(
         timedelta(minutes=5),
-        "How long resources related to an event are cached.",
+        UNUSED + "how long resources related to an event are cached.",
         also="PREFECT_API_EVENTS_RELATED_RESOURCE_CACHE_TTL",
     )
     maximum_labels_per_resource: int = field(
@@ -219,10 +219,12 @@ class ServerEventsSettings(Group):
     )
     messaging_cache: str = field(
         "prefect.server.utilities.messaging.memory",
-        "Where the broker remembers which messages it has seen.",
+        UNUSED + "where the broker remembers which messages it has seen.",
         also="PREFECT_MESSAGING_CACHE",
     )
-    causal_ordering: str = field("prefect.server.events.ordering.memory", "What puts events into causal order.")
+    causal_ordering: str = field(
+        "prefect.server.events.ordering.memory", UNUSED + "what puts events into causal order."
+    )
     maximum_event_name_length: int = field(1024, "Characters an event's name may have.", gt=0)
 
 
@@ -251,7 +253,7 @@ class ServerTasksSchedulingSettings(Group):
     )
     pending_task_timeout: timedelta = field(
         timedelta(),
-        "How long a task run may stay pending before it is scheduled again; 0 never does.",
+        UNUSED + "how long a task run may stay pending before it is scheduled again; 0 never does.",
         also="PREFECT_TASK_SCHEDULING_PENDING_TASK_TIMEOUT",
     )
 
@@ -292,7 +294,7 @@ class ServerWorkerChannelSettings(Group):
     """The channel on which workers are told to clean up."""
 
     cleanup_queue_storage: str = field(
-        "prefect.server.worker_communication.cleanup_queue.memory", "Where clean-up messages are kept."
+        "prefect.server.worker_communication.cleanup_queue.memory", UNUSED + "where clean-up messages are kept."
     )
     cleanup_lease_seconds: float = field(30.0, "Seconds a worker has for a message it took.", gt=0)
     cleanup_max_delivery_attempts: int = field(3, "Deliveries before a message is put aside as dead.", ge=1)
@@ -308,19 +310,21 @@ class ServerSettings(Group):
     analytics_enabled: bool = field(True, "Read for compatibility; the kernel sends no usage data anywhere.")
     metrics_enabled: bool = field(False, "Whether `/api/metrics` is served.", also="PREFECT_API_ENABLE_METRICS")
     log_retryable_errors: bool = field(
-        False, "Whether errors that clients are told to retry are logged.", also="PREFECT_API_LOG_RETRYABLE_ERRORS"
+        False,
+        UNUSED + "whether errors that clients are told to retry are logged.",
+        also="PREFECT_API_LOG_RETRYABLE_ERRORS",
     )
     register_blocks_on_start: bool = field(
         True, "Whether start registers the built-in block types.", also="PREFECT_API_BLOCKS_REGISTER_ON_START"
     )
     memoize_block_auto_registration: bool = field(
         True,
-        "Whether registration is skipped when the block types have not changed.",
+        UNUSED + "whether registration is skipped when the block types have not changed.",
         also="PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION",
     )
     memo_store_path: Path = field(
         Path("$PREFECT_HOME/memo_store.toml"),
-        "File that remembers the registered block types.",
+        UNUSED + "file that remembers the registered block types.",
         also="PREFECT_MEMO_STORE_PATH",
     )
     deployment_schedule_max_scheduled_runs: int = field(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from .fields import Group, Seconds, field
+from .fields import UNUSED, Group, Seconds, field
 
 _KINDS = frozenset({"events", "flow_runs", "orphans"})
 
@@ -87,7 +87,10 @@ class EventPersisterSettings(Group):
     enabled: bool = field(True, "Whether the service runs.", also="PREFECT_API_SERVICES_EVENT_PERSISTER_ENABLED")
     batch_size: int = field(20, "Events per batch.", also="PREFECT_API_SERVICES_EVENT_PERSISTER_BATCH_SIZE", gt=0)
     read_batch_size: int = field(
-        1, "Messages taken from the broker at once.", also="PREFECT_API_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE", gt=0
+        1,
+        UNUSED + "messages taken from the broker at once.",
+        also="PREFECT_API_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE",
+        gt=0,
     )
     flush_interval: float = field(
         5,
@@ -95,8 +98,8 @@ class EventPersisterSettings(Group):
         also="PREFECT_API_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL",
         gt=0,
     )
-    queue_max_size: int = field(50000, "Events that may wait; further ones are dropped.", gt=0)
-    max_flush_retries: int = field(5, "Failures in a row before a batch is dropped.", gt=0)
+    queue_max_size: int = field(50000, UNUSED + "events that may wait; further ones are dropped.", gt=0)
+    max_flush_retries: int = field(5, UNUSED + "failures in a row before a batch is dropped.", gt=0)
 
 
 class EventLoggerSettings(Group):
@@ -196,7 +199,7 @@ class TaskRunRecorderSettings(Group):
     """Records task runs from the events of clients."""
 
     enabled: bool = field(True, "Whether the service runs.", also="PREFECT_API_SERVICES_TASK_RUN_RECORDER_ENABLED")
-    read_batch_size: int = field(1, "Messages taken from the broker at once.", gt=0)
+    read_batch_size: int = field(1, UNUSED + "messages taken from the broker at once.", gt=0)
     batch_size: int = field(1, "Events per batch.", gt=0)
     flush_interval: float = field(5, "Seconds after which an unfinished batch is written.", gt=0)
 
@@ -205,9 +208,11 @@ class TriggersSettings(Group):
     """Evaluates the triggers of automations."""
 
     enabled: bool = field(True, "Whether the service runs.", also="PREFECT_API_SERVICES_TRIGGERS_ENABLED")
-    read_batch_size: int = field(1, "Messages taken from the broker at once.", gt=0)
-    pg_notify_reconnect_interval_seconds: int = field(10, "Seconds before a lost PostgreSQL listener is opened again.")
-    pg_notify_heartbeat_interval_seconds: int = field(5, "Seconds between checks of the PostgreSQL listener.")
+    read_batch_size: int = field(1, UNUSED + "messages taken from the broker at once.", gt=0)
+    pg_notify_reconnect_interval_seconds: int = field(
+        10, UNUSED + "seconds before a lost PostgreSQL listener is opened again."
+    )
+    pg_notify_heartbeat_interval_seconds: int = field(5, UNUSED + "seconds between checks of the PostgreSQL listener.")
 
 
 class ServicesSettings(Group):
