@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 KEYS, USERS = "PREFECT_KERNEL_API_KEYS", "PREFECT_KERNEL_USERS"
 
+NAMED = (KEYS, USERS, "PREFECT_KERNEL_OIDC_ISSUER", "PREFECT_KERNEL_TRUSTED_HEADER_USER")
+"""Settings with which callers have names and roles, and may ask for theirs."""
+
 
 @hookimpl
 def kernel_settings() -> Iterable[Setting]:
@@ -46,7 +49,7 @@ def kernel_authenticators(settings: Any) -> Iterable[web.Authenticator]:
 @hookimpl
 def kernel_routes(settings: Any) -> Iterable[web.Group]:
     groups: list[web.Group] = []
-    if settings.plugin[KEYS] or settings.plugin[USERS]:
+    if any(settings.plugin.get(way) for way in NAMED):
         from .routes import keys, me, users
 
         groups.append(me)

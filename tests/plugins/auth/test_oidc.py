@@ -138,6 +138,8 @@ def test_good_tokens(make_kernel: MakeKernel, keys: Path) -> None:
     assert status(kernel, f"Bearer {token(aud=['x', 'other'])}") == 200
     assert status(kernel, f"Bearer {token(exp=int(time.time()) - 20)}") == 200, "clocks differ"
     assert kernel.client.get("/ui-settings", absolute=True).json()["auth"] == "BASIC"
+    me = kernel.client.get("/kernel/me", headers={"Authorization": f"Bearer {good}"}).json()
+    assert me == {"name": "ada", "permission": "run", "way": "oidc"}
 
 
 def test_sockets_end_with_the_token(make_kernel: MakeKernel, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
