@@ -365,13 +365,13 @@ def test_events_wait_for_a_database_that_is_away(kernel: KernelUnderTest, monkey
         return await write(*args)
 
     monkeypatch.setattr(storage, "write", unreliable)
-    committed: asyncio.Future[None]
+    committed: asyncio.Future[sink_module.Refused]
 
     async def story() -> None:
         nonlocal committed
         committed = await sink.put(received(kernel, event(kernel)))
         sink.hurry()
-        await asyncio.wait_for(committed, 10)
+        assert await asyncio.wait_for(committed, 10) == []
 
     kernel.run(story())
     assert list(failures) == []
