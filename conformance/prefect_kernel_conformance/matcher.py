@@ -21,8 +21,6 @@ TIME_PATTERN = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)
 TOKEN = re.compile(f"(?P<id>{UUID_PATTERN})|(?P<time>{TIME_PATTERN})")
 UUID_ONLY = re.compile(f"^{UUID_PATTERN}$")
 GENERATED_NAME = re.compile(r"^[a-z]+(?:-[a-z]+)+$")
-NAMES_PER_TWIN = 60
-"""Of so many names that were made up, one may be that of another by chance; of fewer none is."""
 
 NAME_KEYS = {"name", "prefect.resource.name", "prefect.name", "flow_run_name"}
 DURATION_KEYS = {
@@ -69,7 +67,6 @@ class Matcher:
         self._times: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._names_back: dict[str, str] = {}
-        self._drawn_twice: set[tuple[str, str]] = set()
         self._found: list[Difference] = []
         self._unordered: list[str] = []
 
@@ -115,7 +112,10 @@ class Matcher:
                 renamed[one] = renamed.pop(other)
             ours = theirs = []
         for key, value in reference.items():
-            if key in renamed:
+            if key in renamed and _drawn(key, value, renamed[key]) and _owner(key, reference):
+                if self._names_differ(key, reference, renamed):
+                    self._differ(f"{where}.{key}", value, renamed[key])
+            elif key in renamed:
                 self._value(f"{where}.{key}", key, value, renamed[key])
         for key in ours:
             self._differ(f"{where}.{key}", reference[key], ABSENT)
@@ -144,21 +144,17 @@ class Matcher:
             if all(self._token(key, one, other) for one, other in pairs):
                 return
         elif key in NAME_KEYS and GENERATED_NAME.match(reference) and GENERATED_NAME.match(kernel):
-            if self._name(reference, kernel):
+            if _pair(self._names, self._names_back, reference, kernel):
                 return
         elif key in DURATION_KEYS and _numbers_close(reference, kernel, self.tolerance):
             return
         self._differ(where, reference, kernel)
 
-    def _name(self, reference: str, kernel: str) -> bool:
-        """Names are drawn by lot: of hundreds, two may be the same on one server, and are not on the other."""
-        pair = reference, kernel
-        if pair in self._drawn_twice or _pair(self._names, self._names_back, reference, kernel):
-            return True
-        if len(self._drawn_twice) >= len(self._names) // NAMES_PER_TWIN:
-            return False
-        self._drawn_twice.add(pair)
-        return True
+    def _names_differ(self, key: str, reference: dict[str, Any], kernel: dict[str, Any]) -> bool:
+        """Whether a name that was drawn by lot is another than before; of hundreds of things two may have the same."""
+        one, other = reference[key], kernel[key]
+        first, second = (f"{_owner(key, thing)} {thing[key]}" for thing in (reference, kernel))
+        return self._names.setdefault(first, other) != other or self._names_back.setdefault(second, one) != one
 
     def _token(self, key: str, reference: re.Match[str], kernel: re.Match[str]) -> bool:
         one, other = reference[0], kernel[0]
@@ -173,6 +169,19 @@ class Matcher:
         if key in LOOSE_TIME_KEYS:
             return True
         return self._times.setdefault(one, other) == other
+
+
+def _drawn(key: str, reference: Any, kernel: Any) -> bool:
+    """Whether these are two names that the servers have made up."""
+    texts = isinstance(reference, str) and isinstance(kernel, str) and reference != kernel
+    return texts and key in NAME_KEYS and all(map(GENERATED_NAME.match, (reference, kernel)))
+
+
+def _owner(key: str, thing: dict[str, Any]) -> str:
+    """The id of what has the name; nothing where it is not said."""
+    id = thing.get("flow_run_id" if key == "flow_run_name" else "id") or thing.get("prefect.resource.id")
+    found = re.search(UUID_PATTERN, str(id))
+    return found[0] if found else ""
 
 
 def _pair(forward: dict[str, str], back: dict[str, str], one: str, other: str) -> bool:

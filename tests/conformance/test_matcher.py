@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from itertools import product
-from string import ascii_lowercase
+from prefect_kernel_conformance.matcher import Matcher
 
-from prefect_kernel_conformance.matcher import NAMES_PER_TWIN, Matcher
-
-DRAWN = ["-".join(pair) for pair in product(ascii_lowercase, repeat=2)]
+IDS = [f"{number:08d}-0000-4000-8000-000000000000" for number in range(6)]
 
 
-def compare(matcher: Matcher, reference: str, kernel: str) -> bool:
-    """Whether a name that was made up is taken for that of the reference."""
-    return not matcher.compare("body", {"name": reference}, {"name": kernel})
+def compare(matcher: Matcher, reference: tuple[str, str], kernel: tuple[str, str]) -> bool:
+    """Whether (id, name) of the kernel is taken for that of the reference."""
+    keys = ("id", "name")
+    differences = matcher.compare("body", dict(zip(keys, reference, strict=True)), dict(zip(keys, kernel, strict=True)))
+    assert {one.where for one in differences} <= {"body.name"}
+    return not differences
 
 
-def test_names_are_renamed_alike() -> None:
-    """A name of the reference answers to one of the kernel, and the other way round."""
+def test_what_was_named_keeps_its_name() -> None:
+    """Whatever the servers have made up, it is the same the next time."""
     matcher = Matcher()
-    assert compare(matcher, "a-wren", "b-owl")
-    assert compare(matcher, "a-wren", "b-owl")
-    assert not compare(matcher, "a-wren", "c-fox")
-    assert not compare(matcher, "d-cat", "b-owl")
+    assert compare(matcher, (IDS[0], "a-wren"), (IDS[1], "b-owl"))
+    assert compare(matcher, (IDS[0], "a-wren"), (IDS[1], "b-owl"))
+    assert not compare(matcher, (IDS[0], "a-wren"), (IDS[1], "c-fox"))
+    assert not compare(matcher, (IDS[0], "d-cat"), (IDS[1], "b-owl"))
+    assert not compare(matcher, (IDS[0], "a-wren"), (IDS[1], "Crow 1"))
 
 
-def test_of_many_names_two_may_be_the_same() -> None:
-    """By chance, on one server; as many as chance makes, and no more."""
+def test_two_may_have_the_same_name() -> None:
+    """By chance, on one server: names are drawn by lot."""
     matcher = Matcher()
-    for name in DRAWN[:NAMES_PER_TWIN]:
-        assert compare(matcher, name, f"x-{name}")
-    assert compare(matcher, "new-name", f"x-{DRAWN[0]}")
-    assert compare(matcher, "new-name", f"x-{DRAWN[0]}")
-    assert not compare(matcher, DRAWN[1], f"x-{DRAWN[2]}")
+    assert compare(matcher, (IDS[0], "a-wren"), (IDS[1], "b-owl"))
+    assert compare(matcher, (IDS[2], "c-fox"), (IDS[3], "b-owl"))
+    assert compare(matcher, (IDS[4], "a-wren"), (IDS[5], "d-cat"))
+
+
+def test_names_of_what_is_not_told() -> None:
+    """Without an id, a name of the reference answers to one of the kernel, and the other way round."""
+    matcher = Matcher()
+    assert not matcher.compare("body", {"name": "a-wren"}, {"name": "b-owl"})
+    assert matcher.compare("body", {"name": "a-wren"}, {"name": "c-fox"})
+    assert matcher.compare("body", {"name": "d-cat"}, {"name": "b-owl"})
